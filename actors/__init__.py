@@ -1,0 +1,72 @@
+"""Durable actors: what a user of Loom imports."""
+
+from actors.activity import Activity, ActivityExecutor, activity
+from actors.actor import Actor, handler
+from actors.archive import MessageArchive
+from actors.deadletters import DeadLetters
+from actors.errors import (
+    ActivityFailed,
+    ActorError,
+    InvalidMessage,
+    InvalidPayload,
+    JournalConflict,
+    NonDeterministic,
+    NonRetryable,
+    TooLarge,
+    UnknownMessageType,
+)
+from actors.journal import EntryType, Journal, JournalEntry, JournalRecord
+from actors.locks import LockManager, MemoryLocks, SqliteLocks
+from actors.message import Message, address
+from actors.queues import Depth, Lease, MemoryQueue, MessageQueue, SqliteQueue
+from actors.retry import RetryPolicy
+from actors.runtime import ActorRuntime, Started
+from actors.state import ActorState
+from actors.stores import CosmosStateStore, InMemoryStateStore, StateStore
+from actors.worker import ActorWorker, WorkerStats
+from actors.workflow import Workflow
+from tracing.context import TraceContext
+
+__all__ = [
+    "Activity",
+    "ActivityExecutor",
+    "ActivityFailed",
+    "Actor",
+    "ActorError",
+    "ActorRuntime",
+    "ActorState",
+    "ActorWorker",
+    "CosmosStateStore",
+    "DeadLetters",
+    "Depth",
+    "EntryType",
+    "InMemoryStateStore",
+    "InvalidMessage",
+    "InvalidPayload",
+    "Journal",
+    "JournalConflict",
+    "JournalEntry",
+    "JournalRecord",
+    "Lease",
+    "LockManager",
+    "MemoryLocks",
+    "MemoryQueue",
+    "Message",
+    "MessageArchive",
+    "MessageQueue",
+    "NonDeterministic",
+    "NonRetryable",
+    "RetryPolicy",
+    "SqliteLocks",
+    "SqliteQueue",
+    "Started",
+    "StateStore",
+    "TooLarge",
+    "TraceContext",
+    "UnknownMessageType",
+    "Workflow",
+    "WorkerStats",
+    "activity",
+    "address",
+    "handler",
+]

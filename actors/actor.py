@@ -1,0 +1,205 @@
+"""`Actor`: what a user of Loom subclasses, and `handler`, which marks its message handlers."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar, overload
+
+import msgspec
+
+from actors.activity import Activity
+from actors.errors import InvalidPayload, UnknownMessageType
+from actors.message import Message, address
+
+Handler = Callable[..., Awaitable[None]]
+_HandlerT = TypeVar("_HandlerT", bound=Handler)
+_MARK = "__loom_message_type__"
+
+
+@overload
+def handler(function: _HandlerT, /) -> _HandlerT: ...
+@overload
+def handler(*, message_type: str) -> Callable[[_HandlerT], _HandlerT]: ...
+def handler(
+    function: _HandlerT | None = None, /, *, message_type: str | None = None
+) -> _HandlerT | Callable[[_HandlerT], _HandlerT]:
+    """Make an async method handle messages of its own name, or of `message_type`.
+
+    The method takes the payload: as the dataclass or TypedDict that its parameter is annotated
+    with (a payload that does not fit is a non-retryable failure), or else as a dict.
+    """
+
+    def mark(function: _HandlerT) -> _HandlerT:
+        setattr(function, _MARK, message_type or function.__name__)
+        return function
+
+    return mark if function is None else mark(function)
+
+
+class TurnContext(Protocol):
+    """What executes a turn; `Actor` forwards to it."""
+
+    message: Message
+    state: Mapping[str, Any]
+
+    def update_state(self, patch: Mapping[str, Any]) -> None: ...
+
+    async def call_activity(self, activity: Activity, arguments: Mapping[str, Any]) -> Any: ...
+
+    def send(
+        self, actor_id: str, message_type: str, payload: Mapping[str, Any], priority: int
+    ) -> None: ...
+
+    def spawn(
+        self, actor_type: str, key: str | None, message_type: str, payload: Mapping[str, Any]
+    ) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    function: Handler
+    input_type: Any
+
+
+class Actor:
+    """One addressable thing with state, handling one message at a time.
+
+    A turn is the handling of one message. All it decides goes through the methods below, becomes
+    journal entries, and takes effect when the turn completes: all of it, once, or nothing.
+    Handlers must be deterministic: what comes from outside comes through an activity.
+
+    Example:
+        class Counter(Actor):
+            @handler
+            async def add(self, payload: dict[str, int]) -> None:
+                self.update_state(total=self.state.get("total", 0) + payload["by"])
+    """
+
+    _handlers: ClassVar[dict[str, _Bound]] = {}
+
+    def __init__(self, turn: TurnContext) -> None:
+        self._turn = turn
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._handlers = dict(cls._handlers)
+        for function in vars(cls).values():
+            message_type = getattr(function, _MARK, None)
+            if message_type is not None:
+                if not inspect.iscoroutinefunction(function):
+                    raise TypeError(f"{cls.__name__}.{function.__name__}: a handler is async")
+                cls._handlers[message_type] = _Bound(function, _input_type(function))
+
+    @classmethod
+    def type_name(cls) -> str:
+        """Return the actor type, which is the class's name."""
+        return cls.__name__
+
+    @classmethod
+    def address(cls, key: str) -> str:
+        """Return the actor id "Type/key" of one actor of this type."""
+        return address(cls.type_name(), key)
+
+    @classmethod
+    def message_types(cls) -> tuple[str, ...]:
+        """Return the message types that have a handler."""
+        return tuple(cls._handlers)
+
+    @property
+    def actor_id(self) -> str:
+        """This actor's id, "Type/key"."""
+        return self._turn.message.actor_id
+
+    @property
+    def key(self) -> str:
+        """This actor's key, the part after the type."""
+        return self.actor_id.partition("/")[2]
+
+    @property
+    def sender(self) -> str | None:
+        """The actor whose turn sent the message; None when it came from outside."""
+        return self._turn.message.metadata.sender
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """The state as this turn sees it. Change it with `update_state` alone."""
+        return self._turn.state
+
+    def update_state(self, patch: Mapping[str, Any] | None = None, /, **changes: Any) -> None:
+        """Merge a change into the state; what is journaled is the change, not the state.
+
+        Objects merge by key, None removes a key, anything else replaces (RFC 7396).
+        """
+        self._turn.update_state({**(patch or {}), **changes})
+
+    async def call_activity(self, activity: Activity, /, **arguments: Any) -> Any:
+        """Run an activity, or return its journaled result when the turn is replayed.
+
+        Raises:
+            ActivityFailed: it failed for the last time.
+        """
+        return await self._turn.call_activity(activity, arguments)
+
+    def send(
+        self,
+        actor_id: str,
+        message_type: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        priority: int = 0,
+    ) -> None:
+        """Send a message to another actor (or this one) once the turn has completed."""
+        self._turn.send(actor_id, message_type, payload or {}, priority)
+
+    def spawn(
+        self,
+        actor_type: type[Actor],
+        message_type: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+    ) -> str:
+        """Start a child actor with its first message once the turn has completed.
+
+        Returns:
+            The child's id; without `key` it gets a new one, the same on every replay.
+        """
+        return self._turn.spawn(actor_type.type_name(), key, message_type, payload or {})
+
+    async def handle(self, message: Message) -> None:
+        """Call the handler of the message's type.
+
+        Raises:
+            UnknownMessageType: there is none.
+            InvalidPayload: the payload does not fit the handler's input type.
+        """
+        bound = self._handlers.get(message.message_type)
+        if bound is None:
+            known = ", ".join(sorted(self._handlers)) or "none"
+            raise UnknownMessageType(
+                f"{self.type_name()} has no handler for {message.message_type!r}; it has {known}"
+            )
+        payload: Any = message.payload
+        if bound.input_type is not None:
+            try:
+                payload = msgspec.convert(payload, bound.input_type)
+            except msgspec.ValidationError as error:
+                raise InvalidPayload(
+                    f"{self.type_name()}.{message.message_type}: {error}"
+                ) from None
+        await bound.function(self, payload)
+
+
+def _input_type(function: Handler) -> Any:
+    """Return what the payload is converted to; None leaves it a dict."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(parameters) != 2:
+        raise TypeError(f"{function.__qualname__}: a handler takes the payload and nothing else")
+    hints = typing.get_type_hints(function, include_extras=True)
+    hint = hints.get(parameters[1].name)
+    if hint is None or typing.get_origin(hint) in (dict, Mapping) or hint is dict:
+        return None
+    return hint

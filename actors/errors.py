@@ -1,0 +1,81 @@
+"""What the actor runtime raises.
+
+ActorError
+├── UnknownActorType        no worker of this process serves the type
+├── JournalConflict         another worker appended first: this turn is abandoned without effect
+├── LeaseLost               the lease or lock ran out while the turn ran
+├── NonRetryable            raise it (or a subclass) to send the message to the dead letters at once
+│   ├── InvalidMessage      an id, type or payload that cannot be a message
+│   ├── TooLarge            a payload, state or result above its limit; says the size and the limit
+│   ├── UnknownMessageType  the actor has no handler for the message
+│   ├── InvalidPayload      the payload does not fit the handler's input type
+│   ├── StateMutated        a handler changed `self.state` in place
+│   └── NonDeterministic    the handler took another path than its journal
+└── ActivityFailed          an activity failed for the last time
+"""
+
+from __future__ import annotations
+
+
+class ActorError(Exception):
+    """Base of what the runtime raises."""
+
+
+class UnknownActorType(ActorError):
+    """No worker of this process serves the type."""
+
+
+class JournalConflict(ActorError):
+    """Another worker appended first."""
+
+
+class LeaseLost(ActorError):
+    """The lease or lock ran out while the turn ran."""
+
+
+class NonRetryable(ActorError):
+    """Trying again cannot help: the message goes to the dead letters at once."""
+
+
+class InvalidMessage(NonRetryable):
+    """An id, type or payload that cannot be a message."""
+
+
+class TooLarge(NonRetryable):
+    """A payload, state or result above its limit."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(
+            f"{what} is {size:,} bytes, above the limit of {limit:,}: store it elsewhere and send "
+            "a reference to it"
+        )
+
+
+class UnknownMessageType(NonRetryable):
+    """The actor has no handler for the message."""
+
+
+class InvalidPayload(NonRetryable):
+    """The payload does not fit the handler's input type."""
+
+
+class StateMutated(NonRetryable):
+    """A handler changed `self.state` in place instead of calling `update_state`."""
+
+
+class NonDeterministic(NonRetryable):
+    """The handler took another path than the one its journal records."""
+
+
+class ActivityFailed(ActorError):
+    """An activity failed for the last time.
+
+    Attributes:
+        activity: its name.
+        error_type: the class name of what it raised.
+    """
+
+    def __init__(self, activity: str, error_type: str, message: str) -> None:
+        super().__init__(f"activity {activity} failed: {error_type}: {message}")
+        self.activity = activity
+        self.error_type = error_type

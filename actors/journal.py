@@ -1,0 +1,183 @@
+"""The journal: an append-only list of records per actor, and the source of truth.
+
+A record is one document whose id is the index of its first entry. Creating that document is the
+only step that counts: whoever creates it owned the actor, everyone else conflicts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from actors.errors import JournalConflict
+from storage import DAY, Conflict, Container, ContainerSpec, Index, NotFound, Query, Where
+
+ACTOR_JOURNALS = ContainerSpec(
+    "actor-journals", "actorId", indexed=("messageId",), indexes=(Index(order=("index",)),)
+)
+JOURNAL_TTL = 30 * DAY
+"""How long compacted records stay readable."""
+
+
+class EntryType(StrEnum):
+    """What a journal entry records. Entries with a `seq` are commands of a turn."""
+
+    STATE_PATCHED = "state_patched"
+    ACTIVITY_SCHEDULED = "activity_scheduled"
+    ACTIVITY_COMPLETED = "activity_completed"
+    ACTIVITY_FAILED = "activity_failed"
+    MESSAGE_SENT = "message_sent"
+    CHILD_SPAWNED = "child_spawned"
+    TURN_COMPLETED = "turn_completed"
+    TURN_FAILED = "turn_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One entry: its type and what that type keeps (JSON)."""
+
+    type: EntryType
+    data: Mapping[str, Any]
+
+    def to_document(self) -> dict[str, Any]:
+        return {"type": self.type.value, **self.data}
+
+    @classmethod
+    def from_document(cls, body: Mapping[str, Any]) -> JournalEntry:
+        """Read an entry.
+
+        Raises:
+            ValueError: an entry type that this version does not know.
+        """
+        return cls(EntryType(body["type"]), {k: v for k, v in body.items() if k != "type"})
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """Entries that became durable together.
+
+    Attributes:
+        index: index of the first entry; `next_index` is the state version after the record.
+        message_id: the message whose turn wrote it.
+        at_us: when, microseconds since the epoch.
+    """
+
+    actor_id: str
+    index: int
+    message_id: str
+    at_us: int
+    entries: tuple[JournalEntry, ...]
+
+    @property
+    def next_index(self) -> int:
+        return self.index + len(self.entries)
+
+    def to_document(self, turn: str) -> dict[str, Any]:
+        return {
+            "id": record_id(self.index),
+            "actorId": self.actor_id,
+            "index": self.index,
+            "count": len(self.entries),
+            "messageId": self.message_id,
+            "turn": turn,
+            "at": self.at_us,
+            "entries": [entry.to_document() for entry in self.entries],
+        }
+
+    @classmethod
+    def from_document(cls, body: Mapping[str, Any]) -> JournalRecord:
+        return cls(
+            body["actorId"],
+            body["index"],
+            body["messageId"],
+            body["at"],
+            tuple(JournalEntry.from_document(entry) for entry in body["entries"]),
+        )
+
+
+def record_id(index: int) -> str:
+    """Return the document id of the record that starts at `index`."""
+    return f"{index:012d}"
+
+
+class Journal:
+    """The journals of all actors, in one container partitioned by actor."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    async def append(
+        self,
+        actor_id: str,
+        expected_index: int,
+        entries: Sequence[JournalEntry],
+        *,
+        message_id: str,
+        turn: str,
+    ) -> JournalRecord:
+        """Make `entries` durable as the record at `expected_index`.
+
+        `turn` identifies this run of the turn: after an unclear answer of the store, the append
+        may be repeated with the same `turn` and the same entries.
+
+        Raises:
+            JournalConflict: another turn has written there; this one must be abandoned.
+            storage.Unavailable: unknown whether it was written.
+        """
+        record = JournalRecord(
+            actor_id, expected_index, message_id, time.time_ns() // 1000, tuple(entries)
+        )
+        try:
+            await self._container.create(record.to_document(turn))
+        except Conflict:
+            if not await self._is_ours(actor_id, expected_index, turn):
+                raise JournalConflict(
+                    f"{actor_id} has moved on from journal index {expected_index}"
+                ) from None
+        return record
+
+    async def _is_ours(self, actor_id: str, index: int, turn: str) -> bool:
+        try:
+            found = await self._container.read(record_id(index), actor_id)
+        except NotFound:
+            return False
+        return bool(found.body.get("turn") == turn)
+
+    async def records(
+        self, actor_id: str, *, since: int = 0, until: int | None = None
+    ) -> AsyncIterator[JournalRecord]:
+        """Yield the actor's records from index `since` to before `until`, oldest first."""
+        where = [Where("index", ">=", since)]
+        if until is not None:
+            where.append(Where("index", "<", until))
+        cursor: str | None = None
+        while True:
+            page = await self._container.query(
+                Query(
+                    where=tuple(where),
+                    partition=actor_id,
+                    order_by=("index",),
+                    limit=200,
+                    cursor=cursor,
+                )
+            )
+            for document in page.documents:
+                yield JournalRecord.from_document(document.body)
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def of_message(self, actor_id: str, message_id: str) -> list[JournalRecord]:
+        """Return the records that turns of this message wrote, oldest first."""
+        page = await self._container.query(
+            Query(
+                where=(Where("messageId", "=", message_id),),
+                partition=actor_id,
+                order_by=("index",),
+                limit=1_000,
+            )
+        )
+        return [JournalRecord.from_document(document.body) for document in page.documents]

@@ -1,0 +1,7 @@
+"""Message queues: the port, and an engine per file."""
+
+from actors.queues.memory import MemoryQueue
+from actors.queues.port import Depth, Lease, MessageQueue
+from actors.queues.sqlite import SqliteQueue
+
+__all__ = ["Depth", "Lease", "MemoryQueue", "MessageQueue", "SqliteQueue"]

@@ -1,0 +1,161 @@
+"""A queue in this process's memory, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from actors.message import Message
+from actors.queues.port import Depth, Lease
+
+DEDUPE_SECONDS = 24 * 3600
+
+
+@dataclass(slots=True)
+class _Entry:
+    seq: int
+    message: Message
+    visible_at: float
+    enqueued_at: float
+    attempts: int = 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return self.message.metadata.priority, self.seq
+
+
+@dataclass(slots=True)
+class _Mailbox:
+    entries: list[_Entry] = field(default_factory=list)
+    next_at: float = 0.0
+    held: bool = False
+    token: str | None = None
+    leased: _Entry | None = None
+
+
+class MemoryQueue:
+    """A `MessageQueue` that forgets everything with its process."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._mailboxes: dict[str, _Mailbox] = {}
+        self._known: dict[str, float] = {}
+        self._dead: list[Message] = []
+        self._seq = 0
+        self._changed = asyncio.Event()
+
+    async def enqueue(self, messages: Sequence[Message], *, delay: float = 0.0) -> list[bool]:
+        now = self._clock()
+        added = []
+        for message in messages:
+            new = self._known.get(message.message_id, 0.0) <= now
+            added.append(new)
+            if not new:
+                continue
+            self._known[message.message_id] = float("inf")
+            self._seq += 1
+            box = self._mailboxes.setdefault(message.actor_id, _Mailbox(next_at=now + delay))
+            box.entries.append(_Entry(self._seq, message, now + delay, now))
+            if box.token is None and not box.held:
+                box.next_at = min(box.next_at, now + delay)
+        self._changed.set()
+        return added
+
+    async def lease(
+        self, actor_types: Collection[str], *, limit: int, seconds: float
+    ) -> list[Lease]:
+        now = self._clock()
+        leases: list[Lease] = []
+        boxes = sorted(self._mailboxes.items(), key=lambda item: item[1].next_at)
+        for actor_id, box in boxes:
+            if len(leases) == limit:
+                break
+            if box.next_at > now or actor_id.partition("/")[0] not in actor_types:
+                continue
+            ready = [entry for entry in box.entries if entry.visible_at <= now]
+            if not ready:
+                self._reschedule(actor_id)
+                continue
+            entry = min(ready, key=lambda entry: entry.order)
+            entry.attempts += 1
+            box.token, box.leased = f"{entry.seq}:{secrets.token_hex(8)}", entry
+            box.next_at, box.held = now + seconds, False
+            leases.append(Lease(entry.message, entry.attempts, box.token))
+        return leases
+
+    async def ack(self, lease: Lease) -> bool:
+        box = self._held_by(lease)
+        if box is None or box.leased is None:
+            return False
+        box.entries.remove(box.leased)
+        self._known[lease.message.message_id] = self._clock() + DEDUPE_SECONDS
+        self._reschedule(lease.message.actor_id)
+        return True
+
+    async def nack(self, lease: Lease, *, delay: float = 0.0, count: bool = True) -> bool:
+        box = self._held_by(lease)
+        if box is None or box.leased is None:
+            return False
+        if not count:
+            box.leased.attempts -= 1
+        box.next_at, box.held = self._clock() + delay, True
+        box.token = box.leased = None
+        self._changed.set()
+        return True
+
+    async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[bool]:
+        kept = []
+        for lease in leases:
+            box = self._held_by(lease)
+            if box is not None:
+                box.next_at = self._clock() + seconds
+            kept.append(box is not None)
+        return kept
+
+    async def dead_letter(self, lease: Lease) -> bool:
+        box = self._held_by(lease)
+        if box is None or box.leased is None:
+            return False
+        box.entries.remove(box.leased)
+        self._dead.append(lease.message)
+        self._reschedule(lease.message.actor_id)
+        return True
+
+    async def depth(self) -> Depth:
+        now = self._clock()
+        boxes = self._mailboxes.values()
+        entries = [entry for box in boxes for entry in box.entries]
+        leased = sum(box.token is not None and box.next_at > now for box in boxes)
+        delayed = sum(entry.visible_at > now for entry in entries) + sum(
+            box.held and box.next_at > now for box in boxes
+        )
+        ready = max(0, len(entries) - leased - delayed)
+        visible = [entry.enqueued_at for entry in entries if entry.visible_at <= now]
+        oldest = int(min(visible) * 1e6) * 1000 if ready and visible else None
+        return Depth(ready, delayed, leased, len(self._dead), oldest)
+
+    async def wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(min(seconds, 0.05)):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+    def _held_by(self, lease: Lease) -> _Mailbox | None:
+        box = self._mailboxes.get(lease.message.actor_id)
+        if box is None or box.token != lease.token or box.next_at <= self._clock():
+            return None
+        return box
+
+    def _reschedule(self, actor_id: str) -> None:
+        box = self._mailboxes[actor_id]
+        box.token, box.leased, box.held = None, None, False
+        if not box.entries:
+            del self._mailboxes[actor_id]
+        else:
+            box.next_at = max(self._clock(), min(entry.visible_at for entry in box.entries))
+        self._changed.set()

@@ -1,0 +1,301 @@
+"""The embedded queue: two tables beside the documents, in the same group-committed file.
+
+A mailbox row holds the time at which its actor may next be leased, and nothing else decides:
+ready (now), waiting for a delay or retry (later) or leased (when the lease runs out). A lease is
+one index look-up per actor, however many messages wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Sequence
+
+import msgspec
+
+from actors.message import Message
+from actors.queues.port import Depth, Lease
+from storage.sqlite import Database
+
+DEDUPE_SECONDS = 24 * 3600
+POLL_SECONDS = 0.25
+"""Another process may enqueue; this one looks at least this often while it waits."""
+
+_READY, _DONE, _DEAD = 0, 1, 2
+_PURGE_EVERY = 500
+
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS queue_messages (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        message_id TEXT NOT NULL UNIQUE,
+        actor_id TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        visible_at INTEGER NOT NULL,
+        enqueued_at INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        state INTEGER NOT NULL DEFAULT 0,
+        body BLOB)""",
+    """CREATE INDEX IF NOT EXISTS queue_heads
+        ON queue_messages (actor_id, priority, seq) WHERE state = 0""",
+    """CREATE INDEX IF NOT EXISTS queue_done ON queue_messages (visible_at) WHERE state = 1""",
+    """CREATE TABLE IF NOT EXISTS queue_mailboxes (
+        actor_id TEXT PRIMARY KEY,
+        actor_type TEXT NOT NULL,
+        next_at INTEGER NOT NULL,
+        held INTEGER NOT NULL DEFAULT 0,
+        token TEXT) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS queue_next ON queue_mailboxes (next_at)",
+)
+
+
+class SqliteQueue:
+    """A `MessageQueue` in the embedded database. Times inside are microseconds since the epoch."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._acks = 0
+
+    async def open(self) -> None:
+        """Create the tables where they are missing."""
+
+        def create(connection: sqlite3.Connection) -> None:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+
+        await self._database.write(create)
+
+    async def enqueue(self, messages: Sequence[Message], *, delay: float = 0.0) -> list[bool]:
+        now = self._now()
+        visible = now + int(delay * 1e6)
+        rows = [
+            (
+                message.message_id,
+                message.actor_id,
+                message.metadata.priority,
+                visible,
+                now,
+                msgspec.json.encode(message.to_document()),
+            )
+            for message in messages
+        ]
+        mailboxes = [(message.actor_id, message.actor_type, visible) for message in messages]
+
+        def insert(connection: sqlite3.Connection) -> list[bool]:
+            added = []
+            for row, mailbox in zip(rows, mailboxes, strict=True):
+                new = connection.execute(
+                    "INSERT OR IGNORE INTO queue_messages"
+                    " (message_id, actor_id, priority, visible_at, enqueued_at, body)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    row,
+                ).rowcount
+                added.append(new == 1)
+                if new:
+                    connection.execute(
+                        "INSERT INTO queue_mailboxes (actor_id, actor_type, next_at)"
+                        " VALUES (?, ?, ?) ON CONFLICT (actor_id)"
+                        " DO UPDATE SET next_at = min(next_at, excluded.next_at)"
+                        " WHERE token IS NULL AND held = 0",
+                        mailbox,
+                    )
+            return added
+
+        added = await self._database.write(insert)
+        self._changed.set()
+        return added
+
+    async def lease(
+        self, actor_types: Collection[str], *, limit: int, seconds: float
+    ) -> list[Lease]:
+        now = self._now()
+        until = now + int(seconds * 1e6)
+        types = tuple(actor_types)
+        marks = ",".join("?" * len(types))
+        tokens = [secrets.token_hex(8) for _ in range(limit)]
+
+        def take(connection: sqlite3.Connection) -> list[tuple[bytes, int, str]]:
+            taken = []
+            actors = connection.execute(
+                f"SELECT actor_id FROM queue_mailboxes WHERE next_at <= ? AND actor_type IN ({marks})"  # noqa: E501, S608 - marks are question marks
+                " ORDER BY next_at LIMIT ?",
+                (now, *types, limit),
+            ).fetchall()
+            for (actor_id,), nonce in zip(actors, tokens, strict=False):
+                head = connection.execute(
+                    "SELECT seq, attempts, body FROM queue_messages"
+                    " WHERE state = 0 AND actor_id = ? AND visible_at <= ?"
+                    " ORDER BY priority, seq LIMIT 1",
+                    (actor_id, now),
+                ).fetchone()
+                if head is None:
+                    _reschedule(connection, actor_id, now)
+                    continue
+                seq, attempts, body = head
+                token = f"{seq}:{nonce}"
+                connection.execute(
+                    "UPDATE queue_messages SET attempts = attempts + 1 WHERE seq = ?", (seq,)
+                )
+                connection.execute(
+                    "UPDATE queue_mailboxes SET next_at = ?, token = ?, held = 0"
+                    " WHERE actor_id = ?",
+                    (until, token, actor_id),
+                )
+                taken.append((body, attempts + 1, token))
+            return taken
+
+        taken = await self._database.write(take)
+        return [
+            Lease(Message.from_document(msgspec.json.decode(body)), attempt, token)
+            for body, attempt, token in taken
+        ]
+
+    async def ack(self, lease: Lease) -> bool:
+        now = self._now()
+        self._acks += 1
+        purge = self._acks % _PURGE_EVERY == 0
+
+        def finish(connection: sqlite3.Connection) -> bool:
+            if not _holds(connection, lease, now):
+                return False
+            # The row stays without its body for the dedupe window.
+            connection.execute(
+                "UPDATE queue_messages SET state = 1, visible_at = ?, body = NULL WHERE seq = ?",
+                (now, _seq(lease)),
+            )
+            _reschedule(connection, lease.message.actor_id, now)
+            if purge:
+                connection.execute(
+                    "DELETE FROM queue_messages WHERE seq IN (SELECT seq FROM queue_messages"
+                    " WHERE state = 1 AND visible_at < ? LIMIT ?)",
+                    (now - DEDUPE_SECONDS * 1_000_000, 4 * _PURGE_EVERY),
+                )
+            return True
+
+        done = await self._database.write(finish)
+        self._changed.set()
+        return done
+
+    async def nack(self, lease: Lease, *, delay: float = 0.0, count: bool = True) -> bool:
+        now = self._now()
+
+        def give_back(connection: sqlite3.Connection) -> bool:
+            if not _holds(connection, lease, now):
+                return False
+            if not count:
+                connection.execute(
+                    "UPDATE queue_messages SET attempts = attempts - 1 WHERE seq = ?",
+                    (_seq(lease),),
+                )
+            connection.execute(
+                "UPDATE queue_mailboxes SET next_at = ?, token = NULL, held = 1 WHERE actor_id = ?",
+                (now + int(delay * 1e6), lease.message.actor_id),
+            )
+            return True
+
+        done = await self._database.write(give_back)
+        self._changed.set()
+        return done
+
+    async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[bool]:
+        now = self._now()
+        until = now + int(seconds * 1e6)
+
+        def prolong(connection: sqlite3.Connection) -> list[bool]:
+            return [
+                connection.execute(
+                    "UPDATE queue_mailboxes SET next_at = ?"
+                    " WHERE actor_id = ? AND token = ? AND next_at > ?",
+                    (until, lease.message.actor_id, lease.token, now),
+                ).rowcount
+                == 1
+                for lease in leases
+            ]
+
+        return await self._database.write(prolong)
+
+    async def dead_letter(self, lease: Lease) -> bool:
+        now = self._now()
+
+        def put_aside(connection: sqlite3.Connection) -> bool:
+            if not _holds(connection, lease, now):
+                return False
+            connection.execute("UPDATE queue_messages SET state = 2 WHERE seq = ?", (_seq(lease),))
+            _reschedule(connection, lease.message.actor_id, now)
+            return True
+
+        done = await self._database.write(put_aside)
+        self._changed.set()
+        return done
+
+    async def depth(self) -> Depth:
+        now = self._now()
+
+        def count(connection: sqlite3.Connection) -> Depth:
+            waiting, future, oldest = connection.execute(
+                "SELECT count(*), coalesce(sum(visible_at > ?), 0),"
+                " min(CASE WHEN visible_at <= ? THEN enqueued_at END)"
+                " FROM queue_messages WHERE state = 0",
+                (now, now),
+            ).fetchone()
+            leased, held = connection.execute(
+                "SELECT coalesce(sum(token IS NOT NULL AND next_at > ?), 0),"
+                " coalesce(sum(held AND next_at > ?), 0) FROM queue_mailboxes",
+                (now, now),
+            ).fetchone()
+            (dead,) = connection.execute(
+                "SELECT count(*) FROM queue_messages WHERE state = 2"
+            ).fetchone()
+            delayed = future + held
+            ready = max(0, waiting - delayed - leased)
+            return Depth(ready, delayed, leased, dead, oldest * 1000 if ready and oldest else None)
+
+        return await self._database.read(count)
+
+    async def wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(min(seconds, POLL_SECONDS)):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+    def _now(self) -> int:
+        return int(self._clock() * 1e6)
+
+
+def _seq(lease: Lease) -> int:
+    return int(lease.token.partition(":")[0])
+
+
+def _holds(connection: sqlite3.Connection, lease: Lease, now: int) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM queue_mailboxes WHERE actor_id = ? AND token = ? AND next_at > ?",
+        (lease.message.actor_id, lease.token, now),
+    ).fetchone()
+    return row is not None
+
+
+def _reschedule(connection: sqlite3.Connection, actor_id: str, now: int) -> None:
+    """Free the mailbox for its next message, or remove it when there is none."""
+    ready = connection.execute(
+        "SELECT 1 FROM queue_messages WHERE state = 0 AND actor_id = ? AND visible_at <= ?"
+        " ORDER BY priority, seq LIMIT 1",
+        (actor_id, now),
+    ).fetchone()
+    next_at: int | None = now
+    if ready is None:
+        (next_at,) = connection.execute(
+            "SELECT min(visible_at) FROM queue_messages WHERE state = 0 AND actor_id = ?",
+            (actor_id,),
+        ).fetchone()
+    if next_at is None:
+        connection.execute("DELETE FROM queue_mailboxes WHERE actor_id = ?", (actor_id,))
+    else:
+        connection.execute(
+            "UPDATE queue_mailboxes SET next_at = ?, token = NULL, held = 0 WHERE actor_id = ?",
+            (next_at, actor_id),
+        )

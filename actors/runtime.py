@@ -1,0 +1,177 @@
+"""`ActorRuntime`: the way in. Sends messages, starts runs, and keeps actors that are in use."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actors.archive import MessageArchive
+from actors.locks import LockManager
+from actors.message import Message
+from actors.queues.port import MessageQueue
+from actors.state import Fold
+from actors.stores import StateStore
+from actors.telemetry import SpanEmitter, message_ref, message_span, state_ref
+from actors.workflow import Workflow
+from tracing import TraceContext, TraceWriter
+
+MAX_ACTIVE = 10_000
+SNAPSHOT_EVERY = 100
+"""Journal entries after which an actor's snapshot is written again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that was started: where to look for it. `trace_id` is None when it is not traced."""
+
+    actor_id: str
+    message_id: str
+    correlation_id: str
+    trace_id: str | None
+
+
+class ActorRuntime:
+    """Everything that concerns actors and is not the handling of one message."""
+
+    def __init__(
+        self,
+        state_store: StateStore,
+        message_queue: MessageQueue,
+        lock_manager: LockManager,
+        tracer: TraceWriter | None = None,
+        *,
+        message_archive: MessageArchive | None = None,
+    ) -> None:
+        self.state_store = state_store
+        self.queue = message_queue
+        self.locks = lock_manager
+        self.tracer = tracer
+        self.archive = message_archive
+        self._active: OrderedDict[str, Fold] = OrderedDict()
+
+    async def send(
+        self,
+        actor_id: str,
+        message_type: str,
+        payload: Mapping[str, Any],
+        *,
+        message_id: str | None = None,
+        correlation_id: str | None = None,
+        trace: TraceContext | None = None,
+    ) -> Message:
+        """Send one message from outside, as a trace of its own or below `trace`.
+
+        Raises:
+            InvalidMessage, TooLarge: nothing was sent.
+        """
+        message = Message.new(
+            actor_id,
+            message_type,
+            payload,
+            message_id=message_id,
+            correlation_id=correlation_id,
+            trace=self._span_below(trace),
+        )
+        await self.dispatch([message])
+        return message
+
+    async def start(
+        self,
+        workflow: Workflow,
+        payload: Mapping[str, Any],
+        *,
+        key: str | None = None,
+        request_trace: TraceContext | None = None,
+    ) -> Started:
+        """Start a run of a workflow: a new actor with its first message.
+
+        `request_trace` is the span of the web request that asks for it.
+
+        Raises:
+            InvalidMessage, TooLarge: nothing was started.
+        """
+        run = self._span_below(request_trace)
+        message = Message.new(
+            workflow.new_actor(key),
+            workflow.message_type,
+            payload,
+            trace=self._span_below(run) if run is not None else None,
+            workflow=workflow.name,
+            workflow_parent=None if run is None else run.parent_span_id,
+        )
+        await self.dispatch([message], opens_run=run)
+        return Started(
+            message.actor_id,
+            message.message_id,
+            message.correlation_id,
+            run.trace_id if run is not None and run.sampled else None,
+        )
+
+    async def dispatch(
+        self,
+        messages: Sequence[Message],
+        *,
+        archive: MessageArchive | None = None,
+        opens_run: TraceContext | None = None,
+    ) -> None:
+        """Archive and enqueue messages. Repeating it with the same messages changes nothing."""
+        if not messages:
+            return
+        archive = archive or self.archive
+        if archive is not None:
+            await archive.store(messages)
+        # Once it is enqueued, a worker may report on it: what opens the span comes first in time.
+        enqueued_at = None if self.tracer is None else self.tracer.now()
+        added = await self.queue.enqueue(messages)
+        if self.tracer is None or enqueued_at is None:
+            return
+        for message, new in zip(messages, added, strict=True):
+            span = message_span(self.tracer, message, 0) if new else None
+            if span is None:
+                continue
+            if opens_run is not None:
+                name = message.metadata.workflow or message.message_type
+                SpanEmitter(self.tracer, opens_run, message.actor_id, name).emit(
+                    "workflow:started", message_ref(message), at_ns=enqueued_at
+                )
+            span.emit("queue:enqueued", message_ref(message), at_ns=enqueued_at)
+
+    async def activate(self, actor_id: str, span: SpanEmitter | None = None) -> Fold:
+        """Return the actor, from memory when it is in use, else from its store."""
+        fold = self._active.get(actor_id)
+        if fold is not None:
+            self._active.move_to_end(actor_id)
+            return fold
+        fold = await self.state_store.load(actor_id, None if span is None else span.context)
+        self._active[actor_id] = fold
+        if span is not None:
+            if fold.version == 0:
+                span.emit("actor:created")
+            else:
+                span.emit("actor:activated", state_ref(actor_id, fold.version))
+        while len(self._active) > MAX_ACTIVE:
+            self.deactivate(next(iter(self._active)))
+        return fold
+
+    def deactivate(self, actor_id: str) -> None:
+        """Forget an actor's memory; its next message loads it again."""
+        self._active.pop(actor_id, None)
+
+    async def snapshot(self, fold: Fold, span: SpanEmitter | None = None) -> None:
+        """Write the actor's snapshot when enough has happened since the last one."""
+        # A snapshot in the middle of a turn would hide that turn's journaled commands.
+        if fold.version - fold.snapshot_version < SNAPSHOT_EVERY or fold.open_turns:
+            return
+        await self.state_store.save(
+            fold.actor_id, fold.state(), None if span is None else span.context
+        )
+        fold.snapshot_version = fold.version
+
+    def _span_below(self, parent: TraceContext | None) -> TraceContext | None:
+        if self.tracer is None:
+            return None
+        if parent is None:
+            return self.tracer.create_root_trace()
+        return self.tracer.create_child_span(parent)

@@ -1,0 +1,62 @@
+"""Sample workflows: code to read and copy, each teaching one thing."""
+
+from __future__ import annotations
+
+from actors.actor import Actor
+from actors.samples.chain import ChainLink, ChainRequest
+from actors.samples.fanout import Counter, FanOutRequest, WordCount
+from actors.samples.loan import Disbursement, LoanApplication, LoanRequest
+from actors.samples.order import Order, OrderRequest, Shipment
+from actors.workflow import Workflow
+
+ACTOR_TYPES: tuple[type[Actor], ...] = (
+    LoanApplication,
+    Disbursement,
+    Order,
+    Shipment,
+    WordCount,
+    Counter,
+    ChainLink,
+)
+
+WORKFLOWS: dict[str, Workflow] = {
+    workflow.name: workflow
+    for workflow in (
+        Workflow(
+            "loan-application",
+            "Loan application",
+            "Checks an applicant's credit with a bureau and pays the loan out through a child actor.",
+            "How a flaky activity is retried inside one turn, and what a child's answer looks like.",
+            LoanApplication,
+            "submit",
+            LoanRequest,
+        ),
+        Workflow(
+            "order",
+            "Order with an empty shelf",
+            "Reserves stock for an order; the shelf may be empty for a while, or for ever.",
+            "How a failed message is retried with backoff, recovers, or ends as a dead letter.",
+            Order,
+            "place",
+            OrderRequest,
+        ),
+        Workflow(
+            "word-count",
+            "Word count (fan-out, fan-in)",
+            "Spreads documents over up to 1,000 children and adds up their answers.",
+            "How wide traces read, and that one actor's answers are handled strictly in turn.",
+            WordCount,
+            "count",
+            FanOutRequest,
+        ),
+        Workflow(
+            "chain",
+            "Deep chain",
+            "Each actor spawns the next; the last one's answer travels all the way back.",
+            "How deep traces read, and where in a chain a failure stops the work.",
+            ChainLink,
+            "extend",
+            ChainRequest,
+        ),
+    )
+}

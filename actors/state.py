@@ -1,0 +1,91 @@
+"""`ActorState` and the fold that makes it from journal records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from actors.journal import EntryType, JournalEntry, JournalRecord
+from actors.patch import merge_patch
+
+REMEMBERED_MESSAGES = 256
+"""Handled message ids that an activation keeps; older ones are looked up in the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActorState:
+    """An actor's state at one version.
+
+    Attributes:
+        actor_id: "Type/key".
+        version: journal entries that it reflects; 0 before the first.
+        data: the JSON object that handlers see as `self.state`.
+    """
+
+    actor_id: str
+    version: int
+    data: Mapping[str, Any]
+
+
+class Fold:
+    """An actor's state and unfinished turns, kept current record by record.
+
+    Attributes:
+        version: index of the next journal entry.
+        snapshot_version: version of the snapshot that is stored.
+        data: the state after all completed turns.
+        open_turns: message id → commands that earlier runs of its unfinished turn journaled, in
+            order. Their patches count only when the turn completes.
+        handled: message id → index of the record that completed it, for the latest messages.
+    """
+
+    __slots__ = ("actor_id", "data", "handled", "open_turns", "snapshot_version", "version")
+
+    def __init__(self, state: ActorState) -> None:
+        self.actor_id = state.actor_id
+        self.version = self.snapshot_version = state.version
+        self.data: Mapping[str, Any] = state.data
+        self.open_turns: dict[str, list[JournalEntry]] = {}
+        self.handled: dict[str, int] = {}
+
+    def state(self) -> ActorState:
+        """Return the state at the current version."""
+        return ActorState(self.actor_id, self.version, self.data)
+
+    def apply(self, record: JournalRecord) -> None:
+        """Fold in the next record."""
+        message_id = record.message_id
+        commands = self.open_turns.setdefault(message_id, [])
+        for entry in record.entries:
+            if entry.type is EntryType.TURN_COMPLETED:
+                for command in commands:
+                    if command.type is EntryType.STATE_PATCHED:
+                        self.data = merge_patch(self.data, command.data["patch"])
+                del self.open_turns[message_id]
+                self._remember(message_id, record.index)
+            elif entry.type is EntryType.TURN_FAILED:
+                commands[:] = [] if entry.data["final"] else _reusable(commands)
+                if not commands:
+                    del self.open_turns[message_id]
+            else:
+                commands.append(entry)
+        self.version = record.next_index
+
+    def _remember(self, message_id: str, index: int) -> None:
+        self.handled[message_id] = index
+        if len(self.handled) > REMEMBERED_MESSAGES:
+            del self.handled[next(iter(self.handled))]
+
+
+def _reusable(commands: list[JournalEntry]) -> list[JournalEntry]:
+    """Return the commands that a new attempt is answered from.
+
+    A failed activity is worth running again, and what followed it may have depended on the
+    failure; everything before it happened and is not repeated.
+    """
+    for entry in commands:
+        if entry.type is EntryType.ACTIVITY_FAILED:
+            failed = entry.data["seq"]
+            return [command for command in commands if command.data["seq"] < failed]
+    return commands

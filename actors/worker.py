@@ -1,0 +1,344 @@
+"""`ActorWorker`: leases messages and runs their turns, many actors at a time, one turn each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from actors.activity import ActivityExecutor
+from actors.actor import Actor
+from actors.archive import MessageArchive
+from actors.deadletters import DEAD_LETTERS, DeadLetters, Reason
+from actors.errors import JournalConflict, LeaseLost
+from actors.journal import EntryType, JournalRecord
+from actors.message import Message
+from actors.queues.port import Lease, MessageQueue
+from actors.retry import MESSAGE_RETRIES, RetryPolicy
+from actors.runtime import ActorRuntime
+from actors.state import Fold
+from actors.telemetry import SpanEmitter, journal_ref, message_ref, message_span, workflow_span
+from actors.turn import Turn
+from storage import StorageError
+from tracing import Ref, RefKind, TraceWriter
+
+logger = logging.getLogger(__name__)
+
+BLOCKED_DELAY = 0.5
+"""Seconds until a message whose actor is locked by another worker is offered again."""
+STORE_DELAY = 1.0
+"""Seconds until a message whose turn the store could not take is offered again."""
+IDLE_WAIT = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStats:
+    """What a worker has done since it started, and what it is doing."""
+
+    worker_id: str
+    actor_types: tuple[str, ...]
+    concurrency: int
+    running: int
+    handled: int
+    failed: int
+    abandoned: int
+
+
+class ActorWorker:
+    """Serves actor types until it is stopped.
+
+    A lease and a lock are extended while their turn runs. When one is lost the turn is cancelled;
+    if it commits first it still owned the actor, and if another worker did, its append conflicts.
+    """
+
+    def __init__(
+        self,
+        runtime: ActorRuntime,
+        message_queue: MessageQueue,
+        actor_type: type[Actor] | Sequence[type[Actor]],
+        activity_executor: ActivityExecutor,
+        retry_policy: RetryPolicy = MESSAGE_RETRIES,
+        tracer: TraceWriter | None = None,
+        message_archive: MessageArchive | None = None,
+        *,
+        dead_letters: DeadLetters | None = None,
+        concurrency: int = 64,
+        lease_seconds: float = 30.0,
+        grace_seconds: float = 10.0,
+    ) -> None:
+        types = [actor_type] if isinstance(actor_type, type) else list(actor_type)
+        self._types: dict[str, type[Actor]] = {kind.type_name(): kind for kind in types}
+        self._runtime = runtime
+        self._queue = message_queue
+        self._executor = activity_executor
+        self._policy = retry_policy
+        self._tracer = tracer
+        self._archive = message_archive
+        self._dead_letters = dead_letters
+        self._concurrency = concurrency
+        self._lease_seconds = lease_seconds
+        self._grace_seconds = grace_seconds
+        self.worker_id = f"worker-{uuid4().hex[:12]}"
+        self._running: dict[asyncio.Task[None], Lease] = {}
+        self._finished = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._handled = self._failed = self._abandoned = 0
+
+    def stats(self) -> WorkerStats:
+        """Return the worker's counters."""
+        return WorkerStats(
+            self.worker_id,
+            tuple(self._types),
+            self._concurrency,
+            len(self._running),
+            self._handled,
+            self._failed,
+            self._abandoned,
+        )
+
+    async def run(self) -> None:
+        """Lease and handle until `stop`, then let running turns finish within the grace time.
+
+        Turns that do not finish are cancelled and their messages handed back uncounted.
+        """
+        heartbeat = asyncio.create_task(self._heartbeat(), name=f"{self.worker_id} heartbeat")
+        try:
+            while not self._stopping.is_set():
+                await self._fill()
+        finally:
+            await self._drain()
+            heartbeat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await heartbeat
+
+    def stop(self) -> None:
+        """Ask `run` to take nothing new and to end."""
+        self._stopping.set()
+        self._finished.set()
+
+    async def _fill(self) -> None:
+        free = self._concurrency - len(self._running)
+        if free <= 0:
+            self._finished.clear()
+            await self._finished.wait()
+            return
+        try:
+            leases = await self._queue.lease(
+                tuple(self._types), limit=free, seconds=self._lease_seconds
+            )
+        except StorageError as error:
+            logger.warning("the queue cannot be leased from (%s); trying again", error)
+            await asyncio.sleep(STORE_DELAY)
+            return
+        for lease in leases:
+            task = asyncio.create_task(self._guarded(lease), name=lease.message.actor_id)
+            self._running[task] = lease
+            task.add_done_callback(self._done)
+        if not leases:
+            await self._queue.wait(IDLE_WAIT)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+        self._finished.set()
+
+    async def _drain(self) -> None:
+        if self._running:
+            await asyncio.wait(list(self._running), timeout=self._grace_seconds)
+        for task in list(self._running):
+            task.cancel()
+        if self._running:
+            await asyncio.wait(list(self._running))
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease_seconds / 3)
+            running = list(self._running.items())
+            if not running:
+                continue
+            actors = [lease.message.actor_id for _, lease in running]
+            try:
+                kept = await self._queue.extend(
+                    [lease for _, lease in running], seconds=self._lease_seconds
+                )
+                await self._runtime.locks.renew(actors, self.worker_id, self._lease_seconds)
+            except StorageError as error:
+                logger.warning("leases cannot be extended (%s); trying again", error)
+                continue
+            for (task, lease), held in zip(running, kept, strict=True):
+                if not held and task in self._running:
+                    logger.warning("the lease of %s ran out", lease.message.actor_id)
+                    task.cancel()
+
+    async def _guarded(self, lease: Lease) -> None:
+        """Handle one lease; whatever goes wrong, the message is handed back or stays leased."""
+        actor_id = lease.message.actor_id
+        span = message_span(self._tracer, lease.message, lease.attempt)
+        try:
+            await self._handle(lease, span)
+        except asyncio.CancelledError:
+            self._runtime.deactivate(actor_id)
+            self._abandon(span, lease, LeaseLost.__name__)
+            with contextlib.suppress(StorageError):
+                await asyncio.shield(self._give_back(lease, 0.0))
+        except JournalConflict as conflict:
+            self._runtime.deactivate(actor_id)
+            self._abandon(span, lease, type(conflict).__name__)
+            await self._give_back(lease, BLOCKED_DELAY)
+        except StorageError as error:
+            # Not the message's fault: its attempt does not count. Memory may be behind the store.
+            self._runtime.deactivate(actor_id)
+            logger.warning("the turn of %s is abandoned: %s", actor_id, error)
+            self._abandon(span, lease, type(error).__name__)
+            await self._give_back(lease, STORE_DELAY)
+
+    def _abandon(self, span: SpanEmitter | None, lease: Lease, why: str) -> None:
+        self._abandoned += 1
+        if span is not None:
+            span.emit("lock:lost", message_ref(lease.message), error_type=why)
+
+    async def _give_back(self, lease: Lease, delay: float) -> None:
+        try:
+            await self._runtime.locks.release(lease.message.actor_id, self.worker_id)
+            await self._queue.nack(lease, delay=delay, count=False)
+        except StorageError as error:
+            logger.warning("a message of %s waits for its lease: %s", lease.message.actor_id, error)
+
+    async def _handle(self, lease: Lease, span: SpanEmitter | None) -> None:
+        message = lease.message
+        if span is not None:
+            span.emit("queue:dequeued", message_ref(message))
+        asked = time.monotonic_ns()
+        if not await self._runtime.locks.acquire(
+            message.actor_id, self.worker_id, self._lease_seconds
+        ):
+            if span is not None:
+                span.emit("lock:blocked", duration_ns=time.monotonic_ns() - asked)
+            await self._queue.nack(lease, delay=BLOCKED_DELAY, count=False)
+            return
+        locked = time.monotonic_ns()
+        if span is not None:
+            span.emit("lock:acquired", duration_ns=locked - asked)
+            span.emit("message:received", message_ref(message))
+        fold = await self._runtime.activate(message.actor_id, span)
+        handled = await self._handled_before(fold, lease)
+        if handled is not None:
+            await self._finish_duplicate(lease, handled, span)
+        elif lease.attempt > self._policy.max_attempts:
+            # Every attempt so far ended without a word: the message kills its worker.
+            await self._give_up(
+                lease, None, Reason("WorkerLost", "", lease.attempt - 1, None), span
+            )
+        else:
+            await self._turn(lease, fold, span)
+        if span is not None:
+            span.emit("lock:released", duration_ns=time.monotonic_ns() - locked)
+
+    async def _turn(self, lease: Lease, fold: Fold, span: SpanEmitter | None) -> None:
+        message = lease.message
+        turn = Turn(fold, message, lease.attempt, self._runtime.state_store, self._executor, span)
+        if span is not None:
+            span.emit("message:started", message_ref(message))
+        try:
+            record = await turn.run(self._types[message.actor_type])
+        except (JournalConflict, StorageError):
+            raise
+        except Exception as error:  # the border to user code: it becomes a failed attempt
+            await self._fail(turn, lease, error, span)
+            return
+        await self._runtime.dispatch(turn.outbox, archive=self._archive)
+        self._handled += 1
+        turn.report_completed(record)
+        self._end_run(message, "workflow:completed")
+        await self._runtime.snapshot(fold, span)
+        await self._release(lease, self._queue.ack(lease))
+
+    async def _fail(
+        self, turn: Turn, lease: Lease, error: Exception, span: SpanEmitter | None
+    ) -> None:
+        message = lease.message
+        retryable = self._policy.retryable(error)
+        final = not retryable or lease.attempt >= self._policy.max_attempts
+        record = await turn.fail(error, retryable=retryable, final=final)
+        self._failed += 1
+        if final:
+            failure = turn.describe(error, retryable=retryable)
+            reason = Reason(failure.type, failure.fingerprint, lease.attempt, record.index)
+            await self._give_up(lease, record, reason, span)
+            return
+        delay = self._policy.delay(lease.attempt)
+        if span is not None:
+            span.emit("message:retried", message_ref(message), duration_ns=int(delay * 1e9))
+        await self._release(lease, self._queue.nack(lease, delay=delay))
+
+    async def _give_up(
+        self,
+        lease: Lease,
+        record: JournalRecord | None,
+        reason: Reason,
+        span: SpanEmitter | None,
+    ) -> None:
+        message = lease.message
+        refs = [message_ref(message)]
+        if record is not None:
+            refs.append(journal_ref(record))
+        if self._dead_letters is not None:
+            letter = await self._dead_letters.add(message, reason)
+            refs.append(Ref(RefKind.DOCUMENT, message.actor_id, f"{DEAD_LETTERS.name}/{letter}"))
+        await self._release(lease, self._queue.dead_letter(lease))
+        if span is not None:
+            span.emit(
+                "message:dead_lettered",
+                *refs,
+                attempt=reason.attempts,
+                error_type=reason.error_type,
+                fingerprint=reason.fingerprint or None,
+            )
+        self._end_run(message, "workflow:failed", reason)
+
+    async def _handled_before(self, fold: Fold, lease: Lease) -> list[Message] | None:
+        """Return the outbox of the turn that handled the message already, or None."""
+        message = lease.message
+        if lease.attempt == 1 and message.message_id not in fold.handled:
+            return None
+        for record in await self._runtime.state_store.of_message(
+            message.actor_id, message.message_id
+        ):
+            for entry in record.entries:
+                if entry.type is EntryType.TURN_COMPLETED:
+                    return [Message.from_document(body) for body in entry.data["outbox"]]
+        return None
+
+    async def _finish_duplicate(
+        self, lease: Lease, outbox: Sequence[Message], span: SpanEmitter | None
+    ) -> None:
+        await self._runtime.dispatch(outbox, archive=self._archive)
+        if span is not None:
+            span.emit("message:duplicate", message_ref(lease.message))
+        await self._release(lease, self._queue.ack(lease))
+
+    async def _release(self, lease: Lease, settle: Coroutine[object, object, bool]) -> None:
+        """Give up the lock and settle the lease, in one round to the store."""
+        # The lock first: whoever leases the actor's next message must find it free.
+        await asyncio.gather(
+            self._runtime.locks.release(lease.message.actor_id, self.worker_id), settle
+        )
+
+    def _end_run(self, message: Message, event: str, reason: Reason | None = None) -> None:
+        run = workflow_span(self._tracer, message)
+        if run is None:
+            return
+        duration = time.time_ns() - message.metadata.sent_ns
+        if reason is None:
+            run.emit(event, message_ref(message), duration_ns=duration)
+        else:
+            run.emit(
+                event,
+                message_ref(message),
+                duration_ns=duration,
+                error_type=reason.error_type,
+                fingerprint=reason.fingerprint or None,
+            )

@@ -1,0 +1,240 @@
+"""The one place that builds stores, queue, tracer and runtime, and hands them to the apps."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from actors import services as actor_services
+from actors.activity import ActivityExecutor
+from actors.archive import MESSAGE_ARCHIVE, MessageArchive
+from actors.deadletters import DEAD_LETTERS, DeadLetters
+from actors.journal import ACTOR_JOURNALS
+from actors.locks import SqliteLocks
+from actors.queues import Depth, SqliteQueue
+from actors.resolvers import ActorDataLoaders
+from actors.runtime import ActorRuntime
+from actors.samples import ACTOR_TYPES, WORKFLOWS
+from actors.stores import ACTOR_STATES, CosmosStateStore
+from actors.worker import ActorWorker, WorkerStats
+from loomweb.config import Config
+from storage import Container, StorageError, Store
+from storage.cosmos import CosmosStore
+from storage.sqlite import Database, SqliteStore
+from tracing import (
+    RefKind,
+    Resolvers,
+    TraceReader,
+    TraceReconstructor,
+    TraceWriter,
+    WriterStats,
+)
+from tracing import services as tracing_services
+from tracing.containers import TRACE_EVENTS
+
+SPECS = (TRACE_EVENTS, MESSAGE_ARCHIVE, ACTOR_STATES, ACTOR_JOURNALS, DEAD_LETTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerUsage:
+    """Operations and request units of one container since this process started."""
+
+    name: str
+    operations: Mapping[str, int]
+    request_units: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SystemReport:
+    """What the System page shows of this process."""
+
+    engine: str
+    tracing_on: bool
+    writer: WriterStats | None
+    queue: Depth
+    containers: list[ContainerUsage]
+    worker: WorkerStats | None
+    versions: dict[str, str]
+
+
+class Loom:
+    """One process's stores, queue, tracer, runtime and, when asked for, worker."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        database: Database,
+        containers: Mapping[str, Container],
+        queue: SqliteQueue,
+        locks: SqliteLocks,
+    ) -> None:
+        self.config = config
+        self.store = store
+        self.containers = containers
+        self.queue = queue
+        self._database = database
+        self._worker_task: asyncio.Task[None] | None = None
+        self.worker: ActorWorker | None = None
+        events = containers[TRACE_EVENTS.name]
+        self.writer = (
+            TraceWriter(
+                events,
+                flush_interval=config.trace_flush_seconds,
+            )
+            if config.tracing
+            else None
+        )
+        self.archive = MessageArchive(containers[MESSAGE_ARCHIVE.name]) if config.archive else None
+        self.state_store = CosmosStateStore(
+            containers[ACTOR_STATES.name],
+            containers[ACTOR_JOURNALS.name],
+            self.writer,
+            engine=store.engine,
+        )
+        self.runtime = ActorRuntime(
+            self.state_store, queue, locks, self.writer, message_archive=self.archive
+        )
+        loaders = ActorDataLoaders(containers, self.state_store)
+        self.reader = TraceReader(events)
+        self.reconstructor = TraceReconstructor(
+            self.reader,
+            Resolvers(
+                {
+                    RefKind.MESSAGE: loaders.messages,
+                    RefKind.JOURNAL_ENTRY: loaders.journal_entries,
+                    RefKind.ACTOR_STATE: loaders.states,
+                    RefKind.DOCUMENT: loaders.documents,
+                }
+            ),
+        )
+        self.executor = ActivityExecutor()
+
+    def start_worker(self, *actor_types: Any) -> ActorWorker:
+        """Start handling messages of `actor_types` (the samples' when none are given)."""
+        self.worker = ActorWorker(
+            self.runtime,
+            self.queue,
+            actor_types or ACTOR_TYPES,
+            self.executor,
+            tracer=self.writer,
+            message_archive=self.archive,
+            dead_letters=DeadLetters(self.containers[DEAD_LETTERS.name]),
+            concurrency=self.config.concurrency,
+            lease_seconds=self.config.lease_seconds,
+            grace_seconds=self.config.grace_seconds,
+        )
+        self._worker_task = asyncio.create_task(self.worker.run(), name="worker")
+        return self.worker
+
+    async def ready(self) -> list[str]:
+        """Return what does not answer; empty when the process can serve."""
+        problems = []
+        for name, check in (("store", self.store.ping), ("queue", self.queue.depth)):
+            try:
+                await check()
+            except StorageError as error:
+                problems.append(f"the {name} does not answer: {error}")
+        if self._worker_task is not None and self._worker_task.done():
+            problems.append("the worker of this process has ended")
+        return problems
+
+    async def system(self) -> SystemReport:
+        """Return what the System page shows."""
+        usages = []
+        for name, container in self.containers.items():
+            usage = container.usage()
+            usages.append(ContainerUsage(name, usage.operations, usage.request_units))
+        return SystemReport(
+            engine=self.store.engine,
+            tracing_on=self.writer is not None,
+            writer=None if self.writer is None else self.writer.stats(),
+            queue=await self.queue.depth(),
+            containers=usages,
+            worker=None if self.worker is None else self.worker.stats(),
+            versions={
+                "Python": platform.python_version(),
+                **{name: version(name) for name in ("Django", "azure-cosmos", "msgspec")},
+            },
+        )
+
+    async def close(self) -> None:
+        """Drain the worker, flush the trace writer, close the stores; in that order."""
+        if self.worker is not None and self._worker_task is not None:
+            self.worker.stop()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._worker_task
+        self.executor.close()
+        if self.writer is not None:
+            await self.writer.close()
+        await self.store.close()
+        await self._database.close()
+
+
+_current: Loom | None = None
+
+
+def current() -> Loom:
+    """Return this process's Loom.
+
+    Raises:
+        RuntimeError: it is not open.
+    """
+    if _current is None:
+        raise RuntimeError("Loom is not open: start it through loomweb.asgi or a manage.py command")
+    return _current
+
+
+async def open_loom(config: Config) -> Loom:
+    """Build everything from the settings and install it for the pages of this process.
+
+    Raises:
+        storage.StorageError: the store does not answer.
+    """
+    global _current
+    database = Database(config.database_file, synchronous=config.synchronous)
+    store: Store
+    if config.cosmos is None:
+        store = SqliteStore(database)
+    else:
+        store = CosmosStore(
+            config.cosmos.endpoint,
+            config.cosmos.key,
+            config.cosmos.database,
+        )
+    try:
+        containers = {spec.name: await store.container(spec) for spec in SPECS}
+        queue, locks = SqliteQueue(database), SqliteLocks(database)
+        await queue.open()
+        await locks.open()
+    except BaseException:
+        await store.close()
+        await database.close()
+        raise
+    loom = Loom(config, store, database, containers, queue, locks)
+    if loom.writer is not None:
+        loom.writer.start()
+    tracing_services.install(
+        tracing_services.TracingServices(loom.reader, loom.reconstructor, loom.writer)
+    )
+    actor_services.install(actor_services.ActorServices(loom.runtime, WORKFLOWS))
+    if config.run_workers:
+        loom.start_worker()
+    _current = loom
+    return loom
+
+
+async def close_loom() -> None:
+    """Close this process's Loom, if it is open."""
+    global _current
+    loom, _current = _current, None
+    if loom is None:
+        return
+    actor_services.install(None)
+    tracing_services.install(None)
+    await loom.close()

@@ -1,0 +1,54 @@
+"""Documents behind one port: `Container`, `ContainerSpec`, structured queries.
+
+Knows nothing of actors or traces. Engines live in `storage.sqlite`, `storage.cosmos` and
+`storage.memory`; they are chosen in `loomweb.wiring` and nowhere else.
+"""
+
+from storage.container import (
+    MAX_DOCUMENT_BYTES,
+    Body,
+    Changes,
+    Container,
+    Document,
+    Page,
+    Store,
+    Usage,
+)
+from storage.errors import (
+    Conflict,
+    DocumentTooLarge,
+    InvalidDocument,
+    InvalidQuery,
+    NotFound,
+    PreconditionFailed,
+    StorageError,
+    Throttled,
+    Unavailable,
+)
+from storage.query import Query, Where
+from storage.spec import DAY, ContainerSpec, Index
+
+__all__ = [
+    "DAY",
+    "MAX_DOCUMENT_BYTES",
+    "Body",
+    "Changes",
+    "Conflict",
+    "Container",
+    "ContainerSpec",
+    "Document",
+    "DocumentTooLarge",
+    "Index",
+    "InvalidDocument",
+    "InvalidQuery",
+    "NotFound",
+    "Page",
+    "PreconditionFailed",
+    "Query",
+    "StorageError",
+    "Store",
+    "Throttled",
+    "Unavailable",
+    "Usage",
+    "Where",
+]

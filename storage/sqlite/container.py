@@ -1,0 +1,240 @@
+"""Containers as tables of one SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from storage.container import Body, Changes, Document, Page, Usage
+from storage.document import decode, encode, expires_at
+from storage.errors import Conflict, InvalidQuery, NotFound, PreconditionFailed
+from storage.query import Query, encode_cursor
+from storage.spec import ContainerSpec
+from storage.sqlite import translate
+from storage.sqlite.database import Database
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+_Row = tuple[int, str, int]
+
+_PURGE_EVERY = 1_000
+_PURGE_ROWS = 500
+_KEYS_PER_READ = 400
+
+
+class SqliteStore:
+    """A `Store` in one SQLite file, which other processes may have open too."""
+
+    engine = "sqlite"
+
+    def __init__(self, database: Database, *, clock: Clock = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def container(self, spec: ContainerSpec) -> SqliteContainer:
+        statements = translate.schema(spec)
+
+        def create(connection: sqlite3.Connection) -> None:
+            for statement in statements:
+                connection.execute(statement)
+
+        await self._database.write(create)
+        return SqliteContainer(self._database, spec, clock=self._clock)
+
+    async def ping(self) -> None:
+        await self._database.read(lambda connection: connection.execute("SELECT 1").fetchone())
+
+    async def close(self) -> None:
+        await self._database.close()
+
+
+class SqliteContainer:
+    """A `Container` as one table.
+
+    A row's key is its log sequence number: it grows with every write, is the etag, and orders
+    `changes`. An update therefore moves the row to a new number.
+    """
+
+    def __init__(
+        self, database: Database, spec: ContainerSpec, *, clock: Clock = time.time
+    ) -> None:
+        self.spec = spec
+        self._database = database
+        self._clock = clock
+        self._table = translate.table_name(spec)
+        self._operations: Counter[str] = Counter()
+        self._writes = 0
+
+    async def create(self, body: Body) -> Document:
+        id, partition, encoded = encode(self.spec, body)
+        now = self._clock()
+        row = (partition, id, encoded, int(now), expires_at(self.spec, body, now))
+
+        def insert(connection: sqlite3.Connection) -> int:
+            lsn = self._database.next_number()
+            statement = f"INSERT OR IGNORE INTO {self._table} VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608
+            if connection.execute(statement, (lsn, *row)).rowcount == 1:
+                return lsn
+            # What stands in the way may have expired.
+            if (
+                connection.execute(
+                    f"DELETE FROM {self._table} WHERE pk = ? AND id = ? AND expires <= ?",  # noqa: S608
+                    (partition, id, int(now)),
+                ).rowcount
+                == 1
+            ):
+                connection.execute(statement, (lsn, *row))
+                return lsn
+            raise Conflict(f"{self.spec.name} has a document {id!r} in {partition!r}")
+
+        lsn = await self._write("create", insert)
+        return Document(dict(body), str(lsn), int(now))
+
+    async def read(self, id: str, partition: str) -> Document:
+        found = await self.read_many([(id, partition)])
+        if (id, partition) not in found:
+            raise NotFound(f"{self.spec.name} has no document {id!r} in {partition!r}")
+        return found[id, partition]
+
+    async def read_many(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Document]:
+        self._operations["read"] += 1
+        now = int(self._clock())
+
+        def select(connection: sqlite3.Connection) -> list[tuple[tuple[str, str], _Row]]:
+            rows = []
+            for start in range(0, len(keys), _KEYS_PER_READ):
+                part = keys[start : start + _KEYS_PER_READ]
+                marks = ", ".join("(?, ?)" for _ in part)
+                for pk, id, *row in connection.execute(
+                    f"SELECT pk, id, lsn, body, modified FROM {self._table}"  # noqa: S608
+                    f" WHERE (pk, id) IN (VALUES {marks}) AND (expires IS NULL OR expires > ?)",
+                    [*(value for id, partition in part for value in (partition, id)), now],
+                ):
+                    rows.append(((id, pk), (row[0], row[1], row[2])))
+            return rows
+
+        return {key: _document(row) for key, row in await self._database.read(select)}
+
+    async def replace(self, body: Body, *, if_etag: str) -> Document:
+        id, partition, encoded = encode(self.spec, body)
+        now = self._clock()
+        expires = expires_at(self.spec, body, now)
+
+        def update(connection: sqlite3.Connection) -> int:
+            lsn = self._database.next_number()
+            changed = connection.execute(
+                f"UPDATE {self._table} SET lsn = ?, body = ?, modified = ?, expires = ?"  # noqa: S608
+                " WHERE pk = ? AND id = ? AND lsn = ? AND (expires IS NULL OR expires > ?)",
+                (lsn, encoded, int(now), expires, partition, id, _lsn(if_etag), int(now)),
+            ).rowcount
+            if not changed:
+                self._refuse(connection, id, partition, now)
+            return lsn
+
+        lsn = await self._write("replace", update)
+        return Document(dict(body), str(lsn), int(now))
+
+    async def upsert(self, body: Body) -> Document:
+        id, partition, encoded = encode(self.spec, body)
+        now = self._clock()
+        expires = expires_at(self.spec, body, now)
+
+        def put(connection: sqlite3.Connection) -> int:
+            lsn = self._database.next_number()
+            connection.execute(
+                f"INSERT INTO {self._table} VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (pk, id)"  # noqa: S608
+                " DO UPDATE SET lsn = excluded.lsn, body = excluded.body,"
+                " modified = excluded.modified, expires = excluded.expires",
+                (lsn, partition, id, encoded, int(now), expires),
+            )
+            return lsn
+
+        lsn = await self._write("upsert", put)
+        return Document(dict(body), str(lsn), int(now))
+
+    async def delete(self, id: str, partition: str, *, if_etag: str | None = None) -> None:
+        now = self._clock()
+
+        def remove(connection: sqlite3.Connection) -> None:
+            text = (
+                f"DELETE FROM {self._table} WHERE pk = ? AND id = ?"  # noqa: S608
+                " AND (expires IS NULL OR expires > ?)"
+            )
+            values: list[str | int] = [partition, id, int(now)]
+            if if_etag is not None:
+                text += " AND lsn = ?"
+                values.append(_lsn(if_etag))
+            if connection.execute(text, values).rowcount == 0:
+                self._refuse(connection, id, partition, now)
+
+        await self._write("delete", remove)
+
+    async def query(self, query: Query) -> Page:
+        self._operations["query"] += 1
+        text, parameters = translate.select(self.spec, query, int(self._clock()))
+        rows = await self._database.read(
+            lambda connection: connection.execute(text, parameters).fetchall()
+        )
+        documents = [_document(row) for row in rows[: query.limit]]
+        if len(rows) <= query.limit:
+            return Page(documents, None)
+        return Page(documents, encode_cursor(translate.cursor_keys(query, documents[-1])))
+
+    async def changes(self, since: str | None = None, *, limit: int = 1_000) -> Changes:
+        self._operations["changes"] += 1
+        if since is not None and not (since.isascii() and since.isdigit()):
+            raise InvalidQuery("this token was not made by `changes`")
+        start = int(since or 0)
+        now = int(self._clock())
+
+        def select(connection: sqlite3.Connection) -> list[_Row]:
+            return connection.execute(
+                f"SELECT lsn, body, modified FROM {self._table} WHERE lsn > ?"  # noqa: S608
+                " AND (expires IS NULL OR expires > ?) ORDER BY lsn LIMIT ?",
+                (start, now, limit),
+            ).fetchall()
+
+        rows = await self._database.read(select)
+        return Changes([_document(row) for row in rows], str(rows[-1][0] if rows else start))
+
+    def usage(self) -> Usage:
+        return Usage(dict(self._operations), {})
+
+    async def _write(self, name: str, function: Callable[[sqlite3.Connection], T]) -> T:
+        self._operations[name] += 1
+        self._writes += 1
+        if self.spec.default_ttl is not None and self._writes % _PURGE_EVERY == 0:
+            await self._database.write(self._purge)
+        return await self._database.write(function)
+
+    def _purge(self, connection: sqlite3.Connection) -> None:
+        """Remove some of what has expired; it is invisible already."""
+        connection.execute(
+            f"DELETE FROM {self._table} WHERE lsn IN (SELECT lsn FROM {self._table}"  # noqa: S608
+            " WHERE expires <= ? LIMIT ?)",
+            (int(self._clock()), _PURGE_ROWS),
+        )
+
+    def _refuse(self, connection: sqlite3.Connection, id: str, partition: str, now: float) -> None:
+        """Say why a conditional write found no row."""
+        row = connection.execute(
+            f"SELECT 1 FROM {self._table} WHERE pk = ? AND id = ?"  # noqa: S608
+            " AND (expires IS NULL OR expires > ?)",
+            (partition, id, int(now)),
+        ).fetchone()
+        if row is None:
+            raise NotFound(f"{self.spec.name} has no document {id!r} in {partition!r}")
+        raise PreconditionFailed(f"{self.spec.name}: {id!r} has changed since it was read")
+
+
+def _document(row: _Row) -> Document:
+    lsn, body, modified = row
+    return Document(decode(body), str(lsn), modified)
+
+
+def _lsn(etag: str) -> int:
+    # An etag of another engine cannot be current here; 0 is no row's number.
+    return int(etag) if etag.isascii() and etag.isdigit() else 0

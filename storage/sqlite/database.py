@@ -1,0 +1,233 @@
+"""`Database`: one SQLite file with group commit.
+
+Operations that arrive while a transaction is being written share the next one, so a thousand
+concurrent callers cost tens of commits. One thread writes, a few read; results go back to an
+event loop in one wake-up per batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from storage.errors import Unavailable
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 10.0
+"""How long a transaction waits for another process's before the store counts as unavailable."""
+MAX_BATCH = 512
+_READERS = 2
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    function: Callable[[sqlite3.Connection], T]
+    future: asyncio.Future[T]
+    loop: asyncio.AbstractEventLoop
+    atomic: bool
+    result: T | None = None
+    error: BaseException | None = None
+
+
+_STOP = object()
+
+
+class Database:
+    """A SQLite file in WAL mode.
+
+    Args:
+        file: created when it is missing.
+        synchronous: "FULL" makes an acknowledged write survive power loss; with "NORMAL" it
+            survives a killed process, not a power cut.
+    """
+
+    def __init__(
+        self, file: Path | str, *, synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    ) -> None:
+        self._file = str(file)
+        self._synchronous = synchronous
+        self._writes: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._reads: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._closed = False
+        self.sequence = 0
+        """Last number given out by `next_number`; of the writer thread alone."""
+        self._threads = [threading.Thread(target=self._write_loop, name="sqlite-writer")]
+        self._threads += [
+            threading.Thread(target=self._read_loop, name=f"sqlite-reader-{number}")
+            for number in range(_READERS)
+        ]
+        # The file is made ready here, so that a wrong path fails where it was given.
+        try:
+            connection = self._connect()
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS loom_sequence (one INTEGER PRIMARY KEY, last INTEGER)"
+            )
+            connection.execute("INSERT OR IGNORE INTO loom_sequence VALUES (1, 0)")
+            connection.close()
+        except sqlite3.Error as error:
+            raise Unavailable(f"{self._file} cannot be opened: {error}") from None
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
+
+    async def write(
+        self, function: Callable[[sqlite3.Connection], T], *, atomic: bool = False
+    ) -> T:
+        """Run `function` in the writer's next transaction; return once that is durable.
+
+        What it raises goes to this caller alone. A function of one statement is atomic by itself;
+        one that may raise between two writes asks for `atomic`, and is then undone as a whole.
+
+        Raises:
+            Unavailable: the transaction could not be started or committed; nothing was written.
+        """
+        return await self._submit(self._writes, function, atomic)
+
+    async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `function` on a reading connection, which sees every acknowledged write."""
+        return await self._submit(self._reads, function, False)
+
+    def next_number(self) -> int:
+        """Return the next number of the file-wide sequence. Only within a `write` function.
+
+        Numbers grow in order of commit, over all processes, and none is ever used twice.
+        """
+        self.sequence += 1
+        return self.sequence
+
+    async def close(self) -> None:
+        """Finish what was submitted, then end the threads."""
+        if self._closed:
+            return
+        self._closed = True
+        self._writes.put(_STOP)
+        for _ in range(_READERS):
+            self._reads.put(_STOP)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+
+    async def _submit(
+        self,
+        jobs: queue.SimpleQueue[Any],
+        function: Callable[[sqlite3.Connection], T],
+        atomic: bool,
+    ) -> T:
+        if self._closed:
+            raise Unavailable(f"{self._file} is closed")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        jobs.put(_Job(function, future, loop, atomic))
+        return await future
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute("PRAGMA cache_size = -16000")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        return connection
+
+    def _read_loop(self) -> None:
+        connection = self._connect()
+        connection.execute("PRAGMA query_only = 1")
+        while True:
+            batch, stop = _take(self._reads, 16)
+            for job in batch:
+                _run(job, connection)
+            _deliver(batch)
+            if stop:
+                connection.close()
+                return
+
+    def _write_loop(self) -> None:
+        connection = self._connect()
+        while True:
+            batch, stop = _take(self._writes, MAX_BATCH)
+            if batch:
+                self._commit(connection, batch)
+                _deliver(batch)
+            if stop:
+                connection.close()
+                return
+
+    def _commit(self, connection: sqlite3.Connection, batch: list[_Job[Any]]) -> None:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            (before,) = connection.execute("SELECT last FROM loom_sequence").fetchone()
+            self.sequence = before
+            for job in batch:
+                if job.atomic:
+                    _run_atomic(job, connection)
+                else:
+                    _run(job, connection)
+            if self.sequence != before:
+                connection.execute("UPDATE loom_sequence SET last = ?", (self.sequence,))
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            for job in batch:
+                # Each caller gets an exception of its own: it will be raised there.
+                job.error = Unavailable(f"the transaction failed: {error}")
+
+
+def _take(jobs: queue.SimpleQueue[Any], most: int) -> tuple[list[_Job[Any]], bool]:
+    """Wait for one job, then take those that are there already. True when told to stop."""
+    batch: list[_Job[Any]] = []
+    item = jobs.get()
+    while item is not _STOP:
+        batch.append(item)
+        if len(batch) == most:
+            return batch, False
+        try:
+            item = jobs.get_nowait()
+        except queue.Empty:
+            return batch, False
+    return batch, True
+
+
+def _run(job: _Job[Any], connection: sqlite3.Connection) -> None:
+    try:
+        job.result = job.function(connection)
+    except sqlite3.OperationalError as error:
+        job.error = Unavailable(str(error))
+    except BaseException as error:  # it is the caller's, and is raised there
+        job.error = error
+
+
+def _run_atomic(job: _Job[Any], connection: sqlite3.Connection) -> None:
+    connection.execute("SAVEPOINT job")
+    _run(job, connection)
+    if job.error is not None:
+        connection.execute("ROLLBACK TO job")
+    connection.execute("RELEASE job")
+
+
+def _deliver(batch: list[_Job[Any]]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job[Any]]] = {}
+    for job in batch:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, jobs in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle, jobs)
+        except RuntimeError:  # the loop has closed: nobody waits any more
+            continue
+
+
+def _settle(jobs: list[_Job[Any]]) -> None:
+    for job in jobs:
+        if job.future.done():  # the caller was cancelled
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)

@@ -1,0 +1,58 @@
+"""Where a piece of work stands in a trace: ids as in W3C Trace Context §3.2."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z")
+_NO_TRACE = "0" * 32
+_NO_SPAN = "0" * 16
+
+NewId = Callable[[int], str]
+"""Returns that many random bytes as lower-case hex; tests inject a predictable one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """One span's place in a trace.
+
+    Attributes:
+        trace_id: 32 lower-case hex digits.
+        span_id: 16 lower-case hex digits.
+        parent_span_id: the span that caused this one; None for the root.
+        sampled: the W3C flag; work of an unsampled trace leaves no events.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None = None
+    sampled: bool = True
+
+    @classmethod
+    def root(cls, *, sampled: bool = True, new_id: NewId = secrets.token_hex) -> TraceContext:
+        """Start a trace."""
+        return cls(new_id(16), new_id(8), None, sampled)
+
+    def child(self, *, new_id: NewId = secrets.token_hex) -> TraceContext:
+        """Return a new span below this one."""
+        return TraceContext(self.trace_id, new_id(8), self.span_id, self.sampled)
+
+    def traceparent(self) -> str:
+        """Return the W3C `traceparent` header (version 00) that makes this span the parent."""
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+    @classmethod
+    def from_traceparent(cls, header: str) -> TraceContext | None:
+        """Return the caller's span, or None when the header is not valid (§3.2.2: then restart)."""
+        match = _TRACEPARENT.match(header.strip())
+        if match is None:
+            return None
+        version, trace_id, span_id, flags, rest = match.groups()
+        if version == "ff" or trace_id == _NO_TRACE or span_id == _NO_SPAN:
+            return None
+        if version == "00" and rest:
+            return None
+        return cls(trace_id, span_id, None, bool(int(flags, 16) & 1))

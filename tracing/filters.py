@@ -1,0 +1,60 @@
+"""What a list of traces or failures can be narrowed to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracing.event import Event
+from tracing.summary import Summary, TraceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFilter:
+    """Every field that is set must hold. Times are nanoseconds since the epoch.
+
+    Attributes:
+        started_from, started_to: when the trace began: from (inclusive) and to (exclusive).
+        actor_type: traces in which an actor of this type took part.
+        actor: traces whose root actor ("Type/id") this is.
+    """
+
+    status: TraceStatus | None = None
+    started_from: int | None = None
+    started_to: int | None = None
+    actor_type: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureFilter:
+    """Every field that is set must hold. Times are nanoseconds since the epoch."""
+
+    from_ns: int | None = None
+    to_ns: int | None = None
+    actor_type: str | None = None
+    error_type: str | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TracePage:
+    """Traces, newest first; `cursor` asks for the next page, None says there is none."""
+
+    traces: list[Summary]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailurePage:
+    """Failed events across traces, newest first; `cursor` as in `TracePage`."""
+
+    failures: list[Event]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """All of one trace: its summary, recounted from its events, and the events by time."""
+
+    summary: Summary
+    events: list[Event]

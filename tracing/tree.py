@@ -1,0 +1,78 @@
+"""A trace as a tree of spans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tracing.event import Event, Ref
+from tracing.registry import SpanKind
+from tracing.summary import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at handling a message or running an activity. Nanoseconds since the epoch."""
+
+    number: int
+    started_ns: int
+    ended_ns: int | None
+    """None while it runs."""
+    error_type: str | None
+
+
+@dataclass(slots=True)
+class Span:
+    """One piece of work, with every event that shares its span id, in order of time.
+
+    Attributes:
+        parent_id: the span that caused it, even when that span is not in the trace.
+        depth: 0 for a span without a parent in this trace.
+        start_ns, end_ns: first event; closing event, or None while the span is open.
+        handling_ns: when handling first began; None before that. Before it the span waited.
+        failed: this span ended in failure (dead letter, failed activity, failed workflow).
+        errors: failed events of this span itself, retried ones included.
+        failed_below: number of descendant spans with errors.
+    """
+
+    span_id: str
+    parent_id: str | None
+    kind: SpanKind
+    name: str
+    actor: str | None
+    start_ns: int
+    end_ns: int | None
+    last_ns: int
+    handling_ns: int | None
+    attempts: list[Attempt]
+    failed: bool
+    errors: int
+    error_type: str | None
+    events: list[Event]
+    depth: int = 0
+    failed_below: int = 0
+    children: list[Span] = field(default_factory=list)
+
+    def refs(self) -> list[Ref]:
+        """Return the references of all events, each once, in order of appearance."""
+        return list(dict.fromkeys(ref for event in self.events for ref in event.refs))
+
+
+@dataclass(frozen=True, slots=True)
+class TraceTree:
+    """A reconstructed trace.
+
+    Attributes:
+        roots: spans without a parent in this trace: normally one.
+        spans: every span, in depth-first order, children by start time.
+        notices: what is odd about the trace, in sentences for a person ("3 spans name a parent
+            that is not in this trace").
+    """
+
+    summary: Summary
+    roots: list[Span]
+    spans: list[Span]
+    notices: list[str]
+
+    def span(self, span_id: str) -> Span | None:
+        """Return the span of that id, or None."""
+        return next((span for span in self.spans if span.span_id == span_id), None)
