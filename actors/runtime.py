@@ -32,6 +32,14 @@ class Started:
     trace_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that begins: its workflow's name and its span."""
+
+    name: str
+    trace: TraceContext
+
+
 class ActorRuntime:
     """Everything that concerns actors and is not the handling of one message."""
 
@@ -101,7 +109,8 @@ class ActorRuntime:
             workflow=workflow.name,
             workflow_parent=None if run is None else run.parent_span_id,
         )
-        await self.dispatch([message], opens_run=run)
+        opens = {} if run is None else {message.message_id: Run(workflow.name, run)}
+        await self.dispatch([message], opens=opens)
         return Started(
             message.actor_id,
             message.message_id,
@@ -114,29 +123,32 @@ class ActorRuntime:
         messages: Sequence[Message],
         *,
         archive: MessageArchive | None = None,
-        opens_run: TraceContext | None = None,
+        opens: Mapping[str, Run] | None = None,
     ) -> None:
-        """Archive and enqueue messages. Repeating it with the same messages changes nothing."""
+        """Archive and enqueue messages. Repeating it with the same messages changes nothing.
+
+        `opens` names the runs that begin with a message, by message id.
+        """
         if not messages:
             return
         archive = archive or self.archive
         if archive is not None:
             await archive.store(messages)
-        # Once it is enqueued, a worker may report on it: what opens the span comes first in time.
-        enqueued_at = None if self.tracer is None else self.tracer.now()
+        # Taken before: once it is enqueued, a worker may report on it, which comes later in time.
+        at_ns = None if self.tracer is None else self.tracer.now()
         added = await self.queue.enqueue(messages)
-        if self.tracer is None or enqueued_at is None:
+        if self.tracer is None:
             return
         for message, new in zip(messages, added, strict=True):
             span = message_span(self.tracer, message, 0) if new else None
             if span is None:
                 continue
-            if opens_run is not None:
-                name = message.metadata.workflow or message.message_type
-                SpanEmitter(self.tracer, opens_run, message.actor_id, name).emit(
-                    "workflow:started", message_ref(message), at_ns=enqueued_at
+            run = opens.get(message.message_id) if opens else None
+            if run is not None:
+                SpanEmitter(self.tracer, run.trace, message.actor_id, run.name).emit(
+                    "workflow:started", message_ref(message), at_ns=at_ns
                 )
-            span.emit("queue:enqueued", message_ref(message), at_ns=enqueued_at)
+            span.emit("queue:enqueued", message_ref(message), at_ns=at_ns)
 
     async def activate(self, actor_id: str, span: SpanEmitter | None = None) -> Fold:
         """Return the actor, from memory when it is in use, else from its store."""

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import msgspec
 
-from actors.journal import ACTOR_JOURNALS, Journal, JournalEntry, JournalRecord, record_id
 from actors.errors import TooLarge
+from actors.journal import ACTOR_JOURNALS, Journal, JournalEntry, JournalRecord, record_id
 from actors.state import ActorState, Fold
 from storage import Container, ContainerSpec, NotFound
 from storage.memory import MemoryContainer

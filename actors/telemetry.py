@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from actors.message import Message
 from actors.journal import JournalRecord
+from actors.message import Message
 from tracing import Event, Ref, RefKind, TraceContext, TraceWriter
 
 

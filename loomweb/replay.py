@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from actors import Message
-from actors.runtime import ActorRuntime
+from actors.runtime import Run
 from actors.samples.offers import LoanOffers
-from actors.telemetry import SpanEmitter, message_ref
 from loomweb.wiring import Loom
 from tracing import TraceContext
 
@@ -85,49 +84,44 @@ def _rows(handle: IO[str], limit: int | None) -> Iterator[Row]:
         yield row
 
 
-async def send_log(
-    loom: Loom, rows: Sequence[Row], progress: Callable[[int], None]
-) -> dict[str, TraceContext | None]:
+async def send_log(loom: Loom, rows: Sequence[Row], progress: Callable[[int], None]) -> int:
     """Send every row as a message to its application's actor, and wait until all are settled.
 
     One trace per application: its run starts with the first row and ends when the last one has
-    been handled. `progress` is told how many messages are settled. Returns the run of each
-    application.
+    been handled. `progress` is told how many messages are settled. Returns how many applications
+    there were.
     """
-    runtime = loom.runtime
-    last = Counter(row.application for row in rows)
-    runs: dict[str, TraceContext | None] = {}
+    tracer = loom.runtime.tracer
+    left = Counter(row.application for row in rows)
+    runs: dict[str, TraceContext] = {}
     for start in range(0, len(rows), BATCH):
-        batch = []
+        messages, opens = [], {}
         for row in rows[start : start + BATCH]:
-            last[row.application] -= 1
-            batch.append(_message(runtime, row, runs, closes=not last[row.application]))
-        await runtime.dispatch(batch)
-        await _settle(loom, start + len(batch), MAX_WAITING, progress)
+            left[row.application] -= 1
+            new = tracer is not None and row.application not in runs
+            if tracer is not None and new:
+                runs[row.application] = tracer.create_root_trace()
+            run = runs.get(row.application)
+            message = Message.new(
+                LoanOffers.address(row.application),
+                "offer_event",
+                {
+                    "event": row.event,
+                    "at": row.at,
+                    "amount": row.amount,
+                    "resource": row.resource,
+                },
+                correlation_id=f"application-{row.application}",
+                trace=None if tracer is None or run is None else tracer.create_child_span(run),
+                workflow=None if left[row.application] else WORKFLOW,
+            )
+            if new and run is not None:
+                opens[message.message_id] = Run(WORKFLOW, run)
+            messages.append(message)
+        await loom.runtime.dispatch(messages, opens=opens)
+        await _settle(loom, start + len(messages), MAX_WAITING, progress)
     await _settle(loom, len(rows), 0, progress)
-    return runs
-
-
-def _message(
-    runtime: ActorRuntime, row: Row, runs: dict[str, TraceContext | None], *, closes: bool
-) -> Message:
-    actor_id = LoanOffers.address(row.application)
-    tracer = runtime.tracer
-    opens = row.application not in runs
-    if opens:
-        runs[row.application] = None if tracer is None else tracer.create_root_trace()
-    run = runs[row.application]
-    message = Message.new(
-        actor_id,
-        "offer_event",
-        {"event": row.event, "at": row.at, "amount": row.amount, "resource": row.resource},
-        correlation_id=f"application-{row.application}",
-        trace=None if tracer is None or run is None else tracer.create_child_span(run),
-        workflow=WORKFLOW if closes else None,
-    )
-    if opens and tracer is not None and run is not None and run.sampled:
-        SpanEmitter(tracer, run, actor_id, WORKFLOW).emit("workflow:started", message_ref(message))
-    return message
+    return len(left)
 
 
 async def _settle(loom: Loom, sent: int, waiting: int, progress: Callable[[int], None]) -> None:

@@ -29,6 +29,7 @@ from storage.sqlite import Database, SqliteStore
 from tracing import (
     RefKind,
     Resolvers,
+    Source,
     TraceReader,
     TraceReconstructor,
     TraceWriter,
@@ -106,10 +107,10 @@ class Loom:
             self.reader,
             Resolvers(
                 {
-                    RefKind.MESSAGE: loaders.messages,
-                    RefKind.JOURNAL_ENTRY: loaders.journal_entries,
-                    RefKind.ACTOR_STATE: loaders.states,
-                    RefKind.DOCUMENT: loaders.documents,
+                    RefKind.MESSAGE: Source(loaders.messages, MESSAGE_ARCHIVE.default_ttl),
+                    RefKind.JOURNAL_ENTRY: Source(loaders.journal_entries),
+                    RefKind.ACTOR_STATE: Source(loaders.states),
+                    RefKind.DOCUMENT: Source(loaders.documents),
                 }
             ),
         )

@@ -1,0 +1,43 @@
+"""Traces that hold references, never copies: context, events, writer, reader, reconstructor.
+
+Imports storage and never actors: what references point at is loaded by sources that
+`loomweb.wiring` registers. Importable without Django.
+"""
+
+from tracing.context import TraceContext
+from tracing.event import Event, Ref, RefKind
+from tracing.failure import Failure, FailureOutcome
+from tracing.filters import FailureFilter, FailurePage, Trace, TraceFilter, TracePage
+from tracing.reader import TraceReader
+from tracing.reconstruct import TraceReconstructor
+from tracing.resolve import Outcome, Resolved, Resolvers, Source
+from tracing.summary import Summary, TraceStatus
+from tracing.tree import Attempt, Span, TraceTree
+from tracing.writer import TraceWriter, WriterStats
+
+__all__ = [
+    "Attempt",
+    "Event",
+    "Failure",
+    "FailureFilter",
+    "FailureOutcome",
+    "FailurePage",
+    "Outcome",
+    "Ref",
+    "RefKind",
+    "Resolved",
+    "Resolvers",
+    "Source",
+    "Span",
+    "Summary",
+    "Trace",
+    "TraceContext",
+    "TraceFilter",
+    "TracePage",
+    "TraceReader",
+    "TraceReconstructor",
+    "TraceStatus",
+    "TraceTree",
+    "TraceWriter",
+    "WriterStats",
+]

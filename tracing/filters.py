@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracing.event import Event
+from tracing.failure import Failure
 from tracing.summary import Summary, TraceStatus
 
 
@@ -46,15 +47,19 @@ class TracePage:
 
 @dataclass(frozen=True, slots=True)
 class FailurePage:
-    """Failed events across traces, newest first; `cursor` as in `TracePage`."""
+    """Failed messages across traces, newest first; `cursor` as in `TracePage`."""
 
-    failures: list[Event]
+    failures: list[Failure]
     cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """All of one trace: its summary, recounted from its events, and the events by time."""
+    """All of one trace: its summary, recounted from its events, and the events by time.
+
+    `notices` say what of it could not be read, in sentences for a person.
+    """
 
     summary: Summary
     events: list[Event]
+    notices: list[str]

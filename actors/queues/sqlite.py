@@ -39,6 +39,7 @@ _SCHEMA = (
         body BLOB)""",
     """CREATE INDEX IF NOT EXISTS queue_heads
         ON queue_messages (actor_id, priority, seq) WHERE state = 0""",
+    """CREATE INDEX IF NOT EXISTS queue_dead ON queue_messages (seq) WHERE state = 2""",
     """CREATE INDEX IF NOT EXISTS queue_done ON queue_messages (visible_at) WHERE state = 1""",
     """CREATE TABLE IF NOT EXISTS queue_mailboxes (
         actor_id TEXT PRIMARY KEY,

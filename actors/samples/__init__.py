@@ -6,6 +6,7 @@ from actors.actor import Actor
 from actors.samples.chain import ChainLink, ChainRequest
 from actors.samples.fanout import Counter, FanOutRequest, WordCount
 from actors.samples.loan import Disbursement, LoanApplication, LoanRequest
+from actors.samples.offers import LoanOffers
 from actors.samples.order import Order, OrderRequest, Shipment
 from actors.workflow import Workflow
 
@@ -17,6 +18,7 @@ ACTOR_TYPES: tuple[type[Actor], ...] = (
     WordCount,
     Counter,
     ChainLink,
+    LoanOffers,
 )
 
 WORKFLOWS: dict[str, Workflow] = {
@@ -25,8 +27,8 @@ WORKFLOWS: dict[str, Workflow] = {
         Workflow(
             "loan-application",
             "Loan application",
-            "Checks an applicant's credit with a bureau and pays the loan out through a child actor.",
-            "How a flaky activity is retried inside one turn, and what a child's answer looks like.",
+            "Checks an applicant's credit with a bureau, then pays out through a child actor.",
+            "How a flaky activity is retried inside one turn, and how a child answers.",
             LoanApplication,
             "submit",
             LoanRequest,

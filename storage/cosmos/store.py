@@ -1,0 +1,80 @@
+"""The Cosmos DB account: one client, its database and containers."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
+from azure.cosmos import PartitionKey
+from azure.cosmos.aio import CosmosClient, DatabaseProxy
+
+from storage.cosmos import translate
+from storage.cosmos.container import CosmosContainer
+from storage.errors import Unavailable
+from storage.spec import ContainerSpec
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class CosmosStore:
+    """A `Store` in one database of a Cosmos DB account.
+
+    Args:
+        credential: an account key, or a token credential of `azure-identity`.
+        retries: how often the SDK repeats a throttled request, honouring retry-after.
+    """
+
+    engine = "cosmos"
+
+    def __init__(
+        self,
+        endpoint: str,
+        credential: str | AsyncTokenCredential,
+        database: str,
+        *,
+        retries: int = 9,
+        timeout: float = 20.0,
+    ) -> None:
+        # A server on this machine names no other region, and its certificate is its own.
+        local = urlsplit(endpoint).hostname in _LOOPBACK
+        self._client = CosmosClient(
+            endpoint,
+            credential,
+            enable_endpoint_discovery=not local,
+            connection_verify=not local,
+            retry_total=retries,
+            connection_timeout=timeout,
+        )
+        self._local = local
+        self._name = database
+        self._database: DatabaseProxy | None = None
+
+    async def container(self, spec: ContainerSpec) -> CosmosContainer:
+        settings: dict[str, Any] = {}
+        if spec.default_ttl is not None:
+            settings["default_ttl"] = spec.default_ttl
+        try:
+            if self._database is None:
+                self._database = await self._client.create_database_if_not_exists(self._name)
+            proxy = await self._database.create_container_if_not_exists(
+                spec.name,
+                PartitionKey(path=f"/{spec.partition_key}"),
+                indexing_policy=translate.indexing_policy(spec),
+                **settings,
+            )
+        except (AzureError, OSError) as error:
+            raise Unavailable(
+                f"Cosmos DB: container {spec.name} cannot be opened ({type(error).__name__})"
+            ) from error
+        return CosmosContainer(proxy, spec, local_server=self._local)
+
+    async def ping(self) -> None:
+        try:
+            await self._client.get_database_client(self._name).read()
+        except (AzureError, OSError) as error:
+            raise Unavailable(f"Cosmos DB did not answer: {type(error).__name__}") from error
+
+    async def close(self) -> None:
+        await self._client.close()

@@ -1,0 +1,162 @@
+"""From events to a tree of spans: iterative, linear, and honest about what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tracing.event import Event
+from tracing.filters import Trace
+from tracing.registry import REGISTRY, SpanKind
+from tracing.tree import Attempt, Span, TraceTree
+
+_STARTS = frozenset({"message:started", "activity:started"})
+_ENDS = frozenset(
+    {
+        "message:completed",
+        "message:failed",
+        "message:dead_lettered",
+        "message:duplicate",
+        "activity:completed",
+        "activity:failed",
+        "activity:retried",
+        "lock:lost",
+    }
+)
+# A dead letter reports the failure of its last attempt a second time.
+_COUNTED_FAILURES = frozenset({"message:failed", "activity:failed", "activity:retried"})
+
+
+def build_tree(trace: Trace) -> TraceTree:
+    """Return the spans of a trace as a tree. Never raises, whatever the events are."""
+    by_span: dict[str, list[Event]] = {}
+    for event in trace.events:
+        by_span.setdefault(event.span_id, []).append(event)
+    spans = {span_id: _span(span_id, events) for span_id, events in by_span.items()}
+    notices = list(trace.notices)
+    roots = _link(spans, notices)
+    ordered = _depth_first(roots)
+    if len(ordered) < len(spans):
+        # What no root reaches hangs in a circle of parents; its earliest span becomes a root.
+        reached = {span.span_id for span in ordered}
+        rest = [span for span in spans.values() if span.span_id not in reached]
+        notices.append(f"{len(rest)} spans name each other as parents; the circle was cut")
+        ordered += _cut(rest, roots)
+    _count_below(ordered)
+    return TraceTree(trace.summary, roots, ordered, notices)
+
+
+def _link(spans: dict[str, Span], notices: list[str]) -> list[Span]:
+    roots: list[Span] = []
+    orphans = 0
+    for span in spans.values():
+        parent = spans.get(span.parent_id) if span.parent_id is not None else None
+        if parent is None or parent is span:
+            roots.append(span)
+            orphans += span.parent_id is not None
+        else:
+            parent.children.append(span)
+    for span in spans.values():
+        span.children.sort(key=lambda child: (child.start_ns, child.span_id))
+    roots.sort(key=lambda root: (root.start_ns, root.span_id))
+    # One root may continue a trace that began elsewhere, in a web request of another service.
+    if orphans and len(roots) > 1:
+        notices.append(f"{orphans} spans name a parent that is not in this trace")
+    return roots
+
+
+def _depth_first(roots: Iterable[Span]) -> list[Span]:
+    ordered: list[Span] = []
+    stack = [(root, 0) for root in reversed(list(roots))]
+    while stack:
+        span, span.depth = stack.pop()
+        ordered.append(span)
+        stack += [(child, span.depth + 1) for child in reversed(span.children)]
+    return ordered
+
+
+def _cut(rest: list[Span], roots: list[Span]) -> list[Span]:
+    ordered: list[Span] = []
+    by_id = {span.span_id: span for span in rest}
+    seen: set[str] = set()
+    for start in sorted(rest, key=lambda span: (span.start_ns, span.span_id)):
+        if start.span_id in seen:
+            continue
+        parent = by_id.get(start.parent_id or "")
+        if parent is not None:
+            parent.children = [child for child in parent.children if child is not start]
+        roots.append(start)
+        for span in _depth_first([start]):
+            if span.span_id not in seen:
+                seen.add(span.span_id)
+                ordered.append(span)
+    return ordered
+
+
+def _count_below(ordered: list[Span]) -> None:
+    for span in reversed(ordered):
+        for child in span.children:
+            span.failed_below += child.failed_below + (1 if child.errors else 0)
+
+
+def _span(span_id: str, events: list[Event]) -> Span:
+    first = events[0]
+    kind = next(
+        (REGISTRY[e.type].span for e in events if REGISTRY[e.type].phase != "instant"),
+        REGISTRY[first.type].span,
+    )
+    own = [event for event in events if REGISTRY[event.type].span is kind]
+    # What a turn sent carries the name of what was sent; what opens the span carries its own.
+    named = next(
+        (e for e in own if e.name and REGISTRY[e.type].phase == "open"),
+        next((e for e in own if e.name and e.type not in _FOREIGN_NAMES), first),
+    )
+    closing = [event for event in events if REGISTRY[event.type].phase == "close"]
+    # Retried from the dead letters, a message may close more than once: the last word counts.
+    end = closing[-1] if closing else None
+    failures = [event for event in events if event.type in _COUNTED_FAILURES]
+    failed = end is not None and REGISTRY[end.type].failed
+    worst = end if failed else (failures[-1] if failures else None)
+    start = first.time_ns
+    if kind is SpanKind.HTTP and first.duration_ns is not None:
+        start -= first.duration_ns
+    return Span(
+        span_id=span_id,
+        parent_id=next((e.parent_span_id for e in events if e.parent_span_id), None),
+        kind=kind,
+        name=named.name or first.type,
+        actor=next((event.actor for event in events if event.actor), None),
+        start_ns=start,
+        end_ns=end.time_ns if end else None,
+        last_ns=events[-1].time_ns,
+        handling_ns=next((e.time_ns for e in events if e.type in _STARTS), None),
+        attempts=_attempts(events),
+        failed=failed,
+        errors=len(failures) or int(failed),
+        error_type=worst.error_type if worst else None,
+        events=events,
+    )
+
+
+_FOREIGN_NAMES = frozenset(
+    {
+        "message:sent",
+        "child:spawned",
+        "store:read",
+        "store:write",
+        "cosmosdb:read",
+        "cosmosdb:write",
+    }
+)
+
+
+def _attempts(events: list[Event]) -> list[Attempt]:
+    attempts: list[Attempt] = []
+    for event in events:
+        if event.type in _STARTS:
+            attempts.append(Attempt(event.attempt, event.time_ns, None, None))
+        elif event.type in _ENDS and attempts and attempts[-1].ended_ns is None:
+            open_one = attempts[-1]
+            attempts[-1] = Attempt(
+                open_one.number, open_one.started_ns, event.time_ns, event.error_type
+            )
+    return attempts

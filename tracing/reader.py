@@ -1,0 +1,140 @@
+"""`TraceReader`: traces and failures as they are stored, one query per question."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+from storage import Container, Document, Query, Where
+from tracing import segment
+from tracing.containers import SEGMENT
+from tracing.errors import UnreadableSegment
+from tracing.event import Event
+from tracing.failure import Failure
+from tracing.filters import FailureFilter, FailurePage, Trace, TraceFilter, TracePage
+from tracing.registry import REGISTRY
+from tracing.tally import Tally
+
+_TRACE_ID = re.compile(r"[0-9a-f]{32}\Z")
+
+
+class TraceReader:
+    """Reads the container that a `TraceWriter` fills.
+
+    Every method may raise `storage.Unavailable`.
+    """
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    async def get_trace(self, trace_id: str) -> Trace | None:
+        """Return a whole trace, or None when there is none.
+
+        One query within one partition (and one more per 1,000 segments). The summary is counted
+        from the events, so that it holds even where a writer died before its merge.
+        """
+        events: list[Event] = []
+        unreadable = unknown = 0
+        async for document in self._segments(trace_id):
+            try:
+                decoded = segment.decode(document.body)
+            except UnreadableSegment:
+                unreadable += 1
+                continue
+            events += decoded.events
+            unknown += decoded.unknown
+        if not events:
+            return None
+        events.sort(key=lambda event: event.time_ns)
+        tally = Tally()
+        tally.add(events)
+        notices = []
+        if unreadable:
+            notices.append(f"{unreadable} of its segments cannot be read; their events are missing")
+        if unknown:
+            notices.append(f"{unknown} events are of types that this version does not know")
+        return Trace(tally.summary(trace_id), events, notices)
+
+    async def get_failures(self, trace_id: str) -> list[Event]:
+        """Return a trace's events of failed types, oldest first."""
+        trace = await self.get_trace(trace_id)
+        return [event for event in trace.events if REGISTRY[event.type].failed] if trace else []
+
+    async def get_events_by_type(self, trace_id: str, event_type: str) -> list[Event]:
+        """Return a trace's events of one type, oldest first."""
+        trace = await self.get_trace(trace_id)
+        return [event for event in trace.events if event.type == event_type] if trace else []
+
+    async def find_traces(
+        self, criteria: TraceFilter | None = None, *, cursor: str | None = None, limit: int = 50
+    ) -> TracePage:
+        """Return summaries, newest first.
+
+        Raises:
+            storage.InvalidQuery: the cursor is not one of this list.
+        """
+        criteria = criteria or TraceFilter()
+        where: list[Where] = []
+        if criteria.status is not None:
+            where.append(Where("status", "=", criteria.status.value))
+        if criteria.actor is not None:
+            where.append(Where("rootActor", "=", criteria.actor))
+        if criteria.actor_type is not None:
+            where.append(Where("actorTypes", "contains", criteria.actor_type))
+        where += _between("startedAt", criteria.started_from, criteria.started_to)
+        page = await self._container.query(
+            Query(tuple(where), None, ("startedAt",), True, limit, cursor)
+        )
+        summaries = [
+            Tally.from_document(document.body).summary(document.body["trace_id"])
+            for document in page.documents
+        ]
+        return TracePage(summaries, page.cursor)
+
+    async def find_failures(
+        self, criteria: FailureFilter | None = None, *, cursor: str | None = None, limit: int = 50
+    ) -> FailurePage:
+        """Return failed messages across traces, newest first.
+
+        Raises:
+            storage.InvalidQuery: the cursor is not one of this list.
+        """
+        criteria = criteria or FailureFilter()
+        where: list[Where] = []
+        for path, value in (
+            ("actorType", criteria.actor_type),
+            ("errorType", criteria.error_type),
+            ("fingerprint", criteria.fingerprint),
+        ):
+            if value is not None:
+                where.append(Where(path, "=", value))
+        where += _between("failedAt", criteria.from_ns, criteria.to_ns)
+        page = await self._container.query(
+            Query(tuple(where), None, ("failedAt",), True, limit, cursor)
+        )
+        return FailurePage(
+            [Failure.from_document(document.body) for document in page.documents], page.cursor
+        )
+
+    async def _segments(self, trace_id: str) -> AsyncIterator[Document]:
+        if not _TRACE_ID.match(trace_id):
+            return
+        cursor: str | None = None
+        while True:
+            page = await self._container.query(
+                Query((Where("k", "=", SEGMENT),), partition=trace_id, limit=1_000, cursor=cursor)
+            )
+            for document in page.documents:
+                yield document
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+
+def _between(path: str, start_ns: int | None, end_ns: int | None) -> list[Where]:
+    where = []
+    if start_ns is not None:
+        where.append(Where(path, ">=", start_ns // 1000))
+    if end_ns is not None:
+        where.append(Where(path, "<", end_ns // 1000))
+    return where
