@@ -66,11 +66,12 @@ def _link(spans: dict[str, Span], notices: list[str]) -> list[Span]:
 
 def _depth_first(roots: Iterable[Span]) -> list[Span]:
     ordered: list[Span] = []
-    stack = [(root, 0) for root in reversed(list(roots))]
+    stack: list[tuple[Span, int]] = [(root, 0) for root in reversed(list(roots))]
     while stack:
-        span, span.depth = stack.pop()
+        span, depth = stack.pop()
+        span.depth = depth
         ordered.append(span)
-        stack += [(child, span.depth + 1) for child in reversed(span.children)]
+        stack += [(child, depth + 1) for child in reversed(span.children)]
     return ordered
 
 

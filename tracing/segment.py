@@ -9,7 +9,8 @@
 | `R` | references: [kind, partition, id] |
 | `c` `s` `t` | per event: type code, span, nanoseconds since the event before |
 | `a` | per event: attempt; left out when all are 0 |
-| `A` `n` `d` `e` `f` `r` | pairs [event, value]: actor and name where they are not the span's, duration in ns, error type, fingerprint, references |
+| `A` `n` | pairs [event, value]: actor and name, where they are not the span's |
+| `d` `e` `f` `r` | pairs too: duration in ns, error type, fingerprint, references |
 
 Numbers stay below 2^53, which is as far as JSON numbers reach in Cosmos DB.
 """

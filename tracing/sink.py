@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -63,11 +64,9 @@ class TraceSink:
             storage.StorageError: the store will never take it.
         """
         if not batch.segment_stored:
-            try:
+            # The id is this writer's own: on a conflict, an earlier try did arrive.
+            with contextlib.suppress(Conflict):
                 await self._container.create(batch.document)
-            except Conflict:
-                # The id is this writer's own: an earlier try did arrive.
-                pass
             batch.segment_stored = True
             self.segments += 1
             self.bytes += len(msgspec.json.encode(batch.document))

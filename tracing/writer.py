@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from storage import Container, StorageError, Throttled, Unavailable
 from tracing.context import NewId, TraceContext
@@ -182,7 +183,10 @@ class TraceWriter:
                 del self._buffers[trace_id]
             task = asyncio.create_task(self._write(events))
             self._busy[trace_id] = task
-            task.add_done_callback(lambda _, trace_id=trace_id: self._busy.pop(trace_id, None))
+            task.add_done_callback(partial(self._done, trace_id))
+
+    def _done(self, trace_id: str, _: asyncio.Task[None]) -> None:
+        self._busy.pop(trace_id, None)
 
     async def _write(self, events: list[Event]) -> None:
         batch: Batch | None = None

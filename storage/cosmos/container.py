@@ -51,7 +51,7 @@ class CosmosContainer:
         self._local_server = local_server
         self._proxy = proxy
         self._operations: Counter[str] = Counter()
-        self._units: Counter[str] = Counter()
+        self._units: dict[str, float] = {}
 
     async def create(self, body: Body) -> Document:
         id, _, _ = encode(self.spec, body)
@@ -133,7 +133,9 @@ class CosmosContainer:
 
     async def changes(self, since: str | None = None, *, limit: int = 1_000) -> Changes:
         """As the port says, from the change feed (latest-version mode, SDK continuation)."""
-        start = {"start_time": "Beginning"} if since is None else {"continuation": since}
+        start: dict[str, Any] = (
+            {"start_time": "Beginning"} if since is None else {"continuation": since}
+        )
         with self._counted("changes", "the change feed") as hook:
             feed = self._proxy.query_items_change_feed(
                 max_item_count=limit, response_hook=hook, **start
@@ -176,7 +178,8 @@ class CosmosContainer:
         self._operations[operation] += 1
 
         def hook(headers: Mapping[str, str], _: object = None) -> None:
-            self._units[operation] += float(headers.get(_CHARGE, 0))
+            charge = float(headers.get(_CHARGE, 0))
+            self._units[operation] = self._units.get(operation, 0.0) + charge
 
         try:
             yield hook

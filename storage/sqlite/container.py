@@ -103,20 +103,23 @@ class SqliteContainer:
         self._operations["read"] += 1
         now = int(self._clock())
 
-        def select(connection: sqlite3.Connection) -> list[tuple[tuple[str, str], _Row]]:
-            rows = []
+        def select(connection: sqlite3.Connection) -> list[tuple[str, str, int, str, int]]:
+            rows: list[tuple[str, str, int, str, int]] = []
             for start in range(0, len(keys), _KEYS_PER_READ):
                 part = keys[start : start + _KEYS_PER_READ]
                 marks = ", ".join("(?, ?)" for _ in part)
-                for pk, id, *row in connection.execute(
-                    f"SELECT pk, id, lsn, body, modified FROM {self._table}"  # noqa: S608
+                values = [text for id, partition in part for text in (partition, id)]
+                rows += connection.execute(
+                    f"SELECT id, pk, lsn, body, modified FROM {self._table}"  # noqa: S608
                     f" WHERE (pk, id) IN (VALUES {marks}) AND (expires IS NULL OR expires > ?)",
-                    [*(value for id, partition in part for value in (partition, id)), now],
-                ):
-                    rows.append(((id, pk), (row[0], row[1], row[2])))
+                    [*values, now],
+                ).fetchall()
             return rows
 
-        return {key: _document(row) for key, row in await self._database.read(select)}
+        return {
+            (id, partition): _document((lsn, body, modified))
+            for id, partition, lsn, body, modified in await self._database.read(select)
+        }
 
     async def replace(self, body: Body, *, if_etag: str) -> Document:
         id, partition, encoded = encode(self.spec, body)

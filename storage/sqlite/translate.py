@@ -20,11 +20,15 @@ def schema(spec: ContainerSpec) -> list[str]:
     """Return the statements that create a container's table and indexes where missing."""
     table = table_name(spec)
     statements = [
-        f"CREATE TABLE IF NOT EXISTS {table} (lsn INTEGER PRIMARY KEY, pk TEXT NOT NULL,"
-        " id TEXT NOT NULL, body TEXT NOT NULL, modified INTEGER NOT NULL, expires INTEGER,"
-        " UNIQUE (pk, id))",
-        f"CREATE INDEX IF NOT EXISTS {_index_name(spec, 'expires')} ON {table} (expires)"
-        " WHERE expires IS NOT NULL",
+        (
+            f"CREATE TABLE IF NOT EXISTS {table} (lsn INTEGER PRIMARY KEY, pk TEXT NOT NULL,"
+            " id TEXT NOT NULL, body TEXT NOT NULL, modified INTEGER NOT NULL, expires INTEGER,"
+            " UNIQUE (pk, id))"
+        ),
+        (
+            f"CREATE INDEX IF NOT EXISTS {_index_name(spec, 'expires')} ON {table} (expires)"
+            " WHERE expires IS NOT NULL"
+        ),
     ]
     for path in spec.indexed:
         statements.append(
@@ -76,11 +80,11 @@ def select(spec: ContainerSpec, query: Query, now: int) -> tuple[str, list[Scala
         parameters += after
     order = ", ".join(f"{key} {direction}" for key in keys)
     parameters.append(query.limit + 1)
-    return (
+    text = (
         f"SELECT lsn, body, modified FROM {table_name(spec)}"  # noqa: S608 - checked paths
-        f" WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?",
-        parameters,
+        f" WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
     )
+    return text, parameters
 
 
 def cursor_keys(query: Query, document: Document) -> list[Scalar]:
@@ -111,10 +115,8 @@ def _condition(where: Where) -> tuple[str, Sequence[Scalar]]:
     if isinstance(value, tuple):
         raise InvalidQuery(f"the operator {where.op!r} takes one value")
     if where.op == "contains":
-        return (
-            f"EXISTS (SELECT 1 FROM json_each(body, '$.{check_path(where.path)}') WHERE value = ?)",
-            [value],
-        )
+        elements = f"json_each(body, '$.{check_path(where.path)}')"
+        return f"EXISTS (SELECT 1 FROM {elements} WHERE value = ?)", [value]  # noqa: S608
     if where.op == "prefix":
         # A range can use the index; LIKE and GLOB cannot with a bound value.
         text = str(value)
