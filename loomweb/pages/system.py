@@ -1,0 +1,35 @@
+"""The System page: this process's worker, queue, trace writer, store and versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from loomweb import wiring
+from loomweb.wiring import SystemReport
+from storage import StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPage:
+    """What the template shows."""
+
+    report: SystemReport | None
+    problems: list[str]
+    nav: str = "system"
+
+
+@require_GET
+async def system(request: HttpRequest) -> HttpResponse:
+    """Show the process as it is now."""
+    loom = wiring.current()
+    problems = await loom.ready()
+    try:
+        report = await loom.system()
+    except StorageError as error:
+        report = None
+        problems.append(str(error))
+    return render(request, "loomweb/system.html", {"page": SystemPage(report, problems)})

@@ -1,0 +1,106 @@
+"""How Loom writes numbers, times and ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from tracing.jsontree import tree_lines, visible
+
+register = template.Library()
+
+_UNITS = ((60_000_000_000, "min"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
+
+
+@register.filter
+def duration(nanoseconds: int | None) -> str:
+    """Write a duration with three digits: 1.42 s, 318 ms, 12.0 µs."""
+    if nanoseconds is None:
+        return "–"
+    for size, unit in _UNITS:
+        if abs(nanoseconds) >= size:
+            value = nanoseconds / size
+            digits = 0 if value >= 100 else 1 if value >= 10 else 2
+            return f"{value:.{digits}f} {unit}"
+    return f"{nanoseconds} ns"
+
+
+@register.filter
+def count(number: int | None) -> str:
+    """Write a number with thousands separators."""
+    return "–" if number is None else f"{number:,}"
+
+
+@register.filter
+def size(number: int) -> str:
+    """Write a number of bytes: 812 B, 4.2 KB, 1.3 MB."""
+    if number < 1_000:
+        return f"{number} B"
+    if number < 1_000_000:
+        return f"{number / 1_000:.1f} KB"
+    return f"{number / 1_000_000:.1f} MB"
+
+
+@register.filter
+def when(nanoseconds: int) -> SafeString:
+    """Write a time: relative, with the absolute one on hover. A script keeps it current."""
+    moment = datetime.fromtimestamp(nanoseconds / 1e9, UTC)
+    absolute = moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago>{}</time>', moment.isoformat(), absolute, absolute
+    )
+
+
+@register.filter
+def clock(nanoseconds: int) -> str:
+    """Write the time of day with milliseconds and the zone."""
+    moment = datetime.fromtimestamp(nanoseconds / 1e9, UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03d} UTC"
+
+
+@register.filter
+def short(identifier: str) -> str:
+    """Shorten an id of hex digits to its first eight."""
+    text = str(identifier)
+    return f"{text[:8]}…" if len(text) > 16 else text
+
+
+@register.filter
+def clean(text: Any) -> str:
+    """Make hostile text visible and bounded; the template escapes it."""
+    return visible(str(text), 4_000)
+
+
+@register.filter
+def key_of(actor: str) -> str:
+    """Return the key of an actor id "Type/key"."""
+    return actor.partition("/")[2]
+
+
+@register.filter
+def type_of(actor: str) -> str:
+    """Return the type of an actor id "Type/key"."""
+    return actor.partition("/")[0]
+
+
+@register.filter
+def item(mapping: dict[Any, Any], key: Any) -> Any:
+    """Look a key up; empty when it is not there."""
+    return mapping.get(key, "")
+
+
+@register.filter
+def share(part: int, whole: int) -> str:
+    """Write part of whole as per cent for an SVG attribute."""
+    return f"{100 * part / whole:.2f}%" if whole else "0%"
+
+
+@register.inclusion_tag("tracing/_json.html")
+def json_tree(value: Any) -> dict[str, Sequence[Any]]:
+    """Show a JSON value as a folding tree."""
+    return {"lines": tree_lines(value)}

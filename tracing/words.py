@@ -1,0 +1,72 @@
+"""The header of a trace: what happened, in a sentence. From events alone, so no error text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracing.registry import SpanKind
+from tracing.summary import TraceStatus
+from tracing.tree import Span, TraceTree
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A piece of the sentence; `code` pieces are names, set in monospace."""
+
+    text: str
+    code: bool = False
+
+
+def sentence(tree: TraceTree) -> list[Word]:
+    """Return what happened: the first message that failed for good, or how the run went."""
+    messages = [span for span in tree.spans if span.kind is SpanKind.MESSAGE]
+    dead = sorted(
+        (span for span in messages if span.failed), key=lambda span: span.end_ns or span.last_ns
+    )
+    if dead:
+        return _failure(dead, messages)
+    summary = tree.summary
+    count = _count(len(messages), "message")
+    if summary.status is TraceStatus.RUNNING:
+        waiting = [span for span in messages if span.end_ns is None and span.errors]
+        if waiting:
+            span = waiting[0]
+            return [
+                Word(span.actor or "", True),
+                Word(" is failing at "),
+                Word(span.name, True),
+                Word(f" and will be tried again: {_count(len(span.attempts), 'attempt')} so far, "),
+                Word(span.error_type or "", True),
+            ]
+        return [
+            Word(summary.root, True),
+            Word(f" is running: {count} so far, {summary.pending} open"),
+        ]
+    if summary.status is TraceStatus.RECOVERED:
+        return [
+            Word(summary.root, True),
+            Word(f" completed after {_count(summary.errors, 'failed attempt')}: {count} handled"),
+        ]
+    return [Word(summary.root, True), Word(f" completed: {count} handled")]
+
+
+def _failure(dead: list[Span], messages: list[Span]) -> list[Word]:
+    first = dead[0]
+    words = [
+        Word(first.actor or "", True),
+        Word(" failed handling "),
+        Word(first.name, True),
+        Word(f" after {_count(max(1, len(first.attempts)), 'attempt')}: "),
+        Word(first.error_type or "an error", True),
+    ]
+    others = len(dead) - 1
+    if others:
+        words.append(Word(f"; {_count(others, 'other message')} failed too"))
+    left = sum(span.end_ns is None for span in messages)
+    if left:
+        words.append(Word(f"; {_count(left, 'message')} still open"))
+    return words
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
