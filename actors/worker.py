@@ -318,6 +318,8 @@ class ActorWorker:
         await self._runtime.dispatch(outbox, archive=self._archive)
         if span is not None:
             span.emit("message:duplicate", message_ref(lease.message))
+        # The worker that handled it may have died before it could say so.
+        self._end_run(lease.message, "workflow:completed")
         await self._release(lease, self._queue.ack(lease))
 
     async def _release(self, lease: Lease, settle: Coroutine[object, object, bool]) -> None:

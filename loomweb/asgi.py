@@ -15,6 +15,7 @@ _django = get_asgi_application()
 from django.conf import settings
 
 from loomweb import wiring
+from loomweb.config import ConfigError
 from storage import StorageError
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if message["type"] == "lifespan.startup":
             try:
                 await wiring.open_loom(settings.CONFIG)
-            except StorageError as error:
+            except (StorageError, ConfigError) as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
             await send({"type": "lifespan.startup.complete"})

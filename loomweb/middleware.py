@@ -29,7 +29,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 class LocalOperator(AnonymousUser):
     """Whoever sits at this machine: may do everything. Only on loopback, see `require_login`."""
 
-    username = "local operator"
+    username = "local operator"  # type: ignore[assignment]
 
     @property
     def is_authenticated(self) -> bool:  # type: ignore[override]
@@ -82,8 +82,8 @@ def local_operator(
         return LocalOperator()
 
     def enter(request: HttpRequest) -> None:
-        request.user = LocalOperator()  # type: ignore[assignment]
-        request.auser = user  # type: ignore[assignment]
+        request.user = LocalOperator()
+        request.auser = user
 
     if iscoroutinefunction(get_response):
 

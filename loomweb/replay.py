@@ -1,4 +1,4 @@
-"""Driving a real log through the runtime: reading it, sending it, and measuring what it left."""
+"""Driving a real log through the runtime: reading it and sending it."""
 
 from __future__ import annotations
 
@@ -84,26 +84,36 @@ def _rows(handle: IO[str], limit: int | None) -> Iterator[Row]:
         yield row
 
 
-async def send_log(loom: Loom, rows: Sequence[Row], progress: Callable[[int], None]) -> int:
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a replay sent: the actors it sent to, and the traces it began."""
+
+    actors: frozenset[str]
+    traces: frozenset[str]
+
+
+async def send_log(loom: Loom, rows: Sequence[Row], progress: Callable[[int], None]) -> Sent:
     """Send every row as a message to its application's actor, and wait until all are settled.
 
     One trace per application: its run starts with the first row and ends when the last one has
-    been handled. `progress` is told how many messages are settled. Returns how many applications
-    there were.
+    been handled. Where the log was replayed before, its applications become new actors, so that
+    no row meets the offers of another replay. `progress` is told how many messages are settled.
     """
     tracer = loom.runtime.tracer
+    suffix = await _unused_suffix(loom, rows)
     left = Counter(row.application for row in rows)
     runs: dict[str, TraceContext] = {}
     for start in range(0, len(rows), BATCH):
         messages, opens = [], {}
         for row in rows[start : start + BATCH]:
+            key = row.application + suffix
             left[row.application] -= 1
             new = tracer is not None and row.application not in runs
             if tracer is not None and new:
                 runs[row.application] = tracer.create_root_trace()
             run = runs.get(row.application)
             message = Message.new(
-                LoanOffers.address(row.application),
+                LoanOffers.address(key),
                 "offer_event",
                 {
                     "event": row.event,
@@ -111,7 +121,7 @@ async def send_log(loom: Loom, rows: Sequence[Row], progress: Callable[[int], No
                     "amount": row.amount,
                     "resource": row.resource,
                 },
-                correlation_id=f"application-{row.application}",
+                correlation_id=f"application-{key}",
                 trace=None if tracer is None or run is None else tracer.create_child_span(run),
                 workflow=None if left[row.application] else WORKFLOW,
             )
@@ -121,7 +131,21 @@ async def send_log(loom: Loom, rows: Sequence[Row], progress: Callable[[int], No
         await loom.runtime.dispatch(messages, opens=opens)
         await _settle(loom, start + len(messages), MAX_WAITING, progress)
     await _settle(loom, len(rows), 0, progress)
-    return len(left)
+    return Sent(
+        frozenset(LoanOffers.address(application + suffix) for application in left),
+        frozenset(run.trace_id for run in runs.values()),
+    )
+
+
+async def _unused_suffix(loom: Loom, rows: Sequence[Row]) -> str:
+    """Return what to add to application ids so that their actors are new: "" the first time."""
+    if not rows:
+        return ""
+    number, suffix = 1, ""
+    while (await loom.state_store.load(LoanOffers.address(rows[0].application + suffix))).version:
+        number += 1
+        suffix = f"-replay-{number}"
+    return suffix
 
 
 async def _settle(loom: Loom, sent: int, waiting: int, progress: Callable[[int], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.samples import WORKFLOWS
 from loomweb import wiring
 
 RUNS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -26,5 +27,5 @@ async def seed_when_empty() -> int:
     if loom.writer is None or (await loom.reader.find_traces(limit=1)).traces:
         return 0
     for name, payload in RUNS:
-        await loom.runtime.start(wiring.WORKFLOWS[name], payload)
+        await loom.runtime.start(WORKFLOWS[name], payload)
     return len(RUNS)

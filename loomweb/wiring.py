@@ -22,7 +22,7 @@ from actors.runtime import ActorRuntime
 from actors.samples import ACTOR_TYPES, WORKFLOWS
 from actors.stores import ACTOR_STATES, CosmosStateStore
 from actors.worker import ActorWorker, WorkerStats
-from loomweb.config import Config
+from loomweb.config import Config, ConfigError, CosmosConfig
 from storage import Container, StorageError, Store
 from storage.cosmos import CosmosStore
 from storage.sqlite import Database, SqliteStore
@@ -195,19 +195,12 @@ async def open_loom(config: Config) -> Loom:
     """Build everything from the settings and install it for the pages of this process.
 
     Raises:
+        ConfigError: the settings ask for something that is not installed.
         storage.StorageError: the store does not answer.
     """
     global _current
     database = Database(config.database_file, synchronous=config.synchronous)
-    store: Store
-    if config.cosmos is None:
-        store = SqliteStore(database)
-    else:
-        store = CosmosStore(
-            config.cosmos.endpoint,
-            config.cosmos.key,
-            config.cosmos.database,
-        )
+    store = SqliteStore(database) if config.cosmos is None else _cosmos_store(config.cosmos)
     try:
         containers = {spec.name: await store.container(spec) for spec in SPECS}
         queue, locks = SqliteQueue(database), SqliteLocks(database)
@@ -228,6 +221,20 @@ async def open_loom(config: Config) -> Loom:
         loom.start_worker()
     _current = loom
     return loom
+
+
+def _cosmos_store(config: CosmosConfig) -> Store:
+    if config.key is not None:
+        return CosmosStore(config.endpoint, config.key, config.database)
+    try:
+        # Optional, because few machines have a managed identity and the package is large.
+        from azure.identity.aio import DefaultAzureCredential
+    except ImportError:
+        raise ConfigError(
+            "without COSMOS_KEY the machine's managed identity is used, which needs the package"
+            " azure-identity: install it, or set COSMOS_KEY"
+        ) from None
+    return CosmosStore(config.endpoint, DefaultAzureCredential(), config.database)
 
 
 async def close_loom() -> None:

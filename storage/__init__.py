@@ -26,6 +26,7 @@ from storage.errors import (
     Unavailable,
 )
 from storage.query import Query, Where
+from storage.scan import scan
 from storage.spec import DAY, ContainerSpec, Index
 
 __all__ = [
@@ -51,4 +52,5 @@ __all__ = [
     "Unavailable",
     "Usage",
     "Where",
+    "scan",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import msgspec
 
-from storage import Container
+from storage import Container, scan
 from tracing import segment
 from tracing.containers import SEGMENT, SUMMARY
 from tracing.errors import UnreadableSegment
@@ -29,10 +29,21 @@ class Economy:
         return sum(self.stored.values())
 
 
-async def measure(container: Container, each: Callable[[Event], None] | None = None) -> Economy:
-    """Read all trace documents, in pages; `each` is called with every event."""
+async def measure(
+    container: Container,
+    each: Callable[[Event], None] | None = None,
+    *,
+    traces: Collection[str] | None = None,
+) -> Economy:
+    """Read all trace documents, in pages, and count those of `traces` (None: of every trace).
+
+    `each` is called with every event.
+    """
     economy = Economy()
-    async for body in _bodies(container):
+    async for document in scan(container):
+        body = document.body
+        if traces is not None and body["trace_id"] not in traces:
+            continue
         kind = str(body.get("k", "?"))
         economy.documents += 1
         economy.stored[kind] = economy.stored.get(kind, 0) + len(msgspec.json.encode(body))
@@ -48,14 +59,3 @@ async def measure(container: Container, each: Callable[[Event], None] | None = N
             for event in events:
                 each(event)
     return economy
-
-
-async def _bodies(container: Container) -> AsyncIterator[dict[str, object]]:
-    token: str | None = None
-    while True:
-        changes = await container.changes(token, limit=500)
-        for document in changes.documents:
-            yield document.body
-        if not changes.documents:
-            return
-        token = changes.token

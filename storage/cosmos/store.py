@@ -47,6 +47,7 @@ class CosmosStore:
             retry_total=retries,
             connection_timeout=timeout,
         )
+        self._credential = credential
         self._local = local
         self._name = database
         self._database: DatabaseProxy | None = None
@@ -78,3 +79,5 @@ class CosmosStore:
 
     async def close(self) -> None:
         await self._client.close()
+        if not isinstance(self._credential, str):
+            await self._credential.close()

@@ -1,0 +1,35 @@
+"""`manage.py setup_storage`: create what is missing in the stores; safe to repeat."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from loomweb import wiring
+from storage import StorageError
+
+
+class Command(BaseCommand):
+    help = "Create the containers, their indexes and Django's tables where they are missing."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        call_command("migrate", interactive=False, verbosity=0)
+        try:
+            names = asyncio.run(_set_up())
+        except StorageError as error:
+            raise CommandError(f"the store does not answer: {error}") from None
+        self.stdout.write(f"Ready: {', '.join(names)}")
+
+
+async def _set_up() -> list[str]:
+    # Preparing is not working: no message is handled on the way.
+    loom = await wiring.open_loom(replace(settings.CONFIG, run_workers=False))
+    try:
+        return list(loom.containers)
+    finally:
+        await wiring.close_loom()
