@@ -13,11 +13,9 @@ from enum import StrEnum
 from typing import Any
 
 from actors.errors import JournalConflict
-from storage import DAY, Conflict, Container, ContainerSpec, Index, NotFound, Query, Where
+from storage import DAY, Conflict, Container, ContainerSpec, NotFound, Query, Where
 
-ACTOR_JOURNALS = ContainerSpec(
-    "actor-journals", "actorId", indexed=("messageId",), indexes=(Index(order=("index",)),)
-)
+ACTOR_JOURNALS = ContainerSpec("actor-journals", "actorId", indexed=("messageId",))
 JOURNAL_TTL = 30 * DAY
 """How long compacted records stay readable."""
 
@@ -150,16 +148,16 @@ class Journal:
         self, actor_id: str, *, since: int = 0, until: int | None = None
     ) -> AsyncIterator[JournalRecord]:
         """Yield the actor's records from index `since` to before `until`, oldest first."""
-        where = [Where("index", ">=", since)]
+        # Ids are indexes of one width, so their order is the journal's, in every engine's own key.
+        where = [Where("id", ">=", record_id(since))]
         if until is not None:
-            where.append(Where("index", "<", until))
+            where.append(Where("id", "<", record_id(until)))
         cursor: str | None = None
         while True:
             page = await self._container.query(
                 Query(
                     where=tuple(where),
                     partition=actor_id,
-                    order_by=("index",),
                     limit=200,
                     cursor=cursor,
                 )
@@ -176,7 +174,6 @@ class Journal:
             Query(
                 where=(Where("messageId", "=", message_id),),
                 partition=actor_id,
-                order_by=("index",),
                 limit=1_000,
             )
         )

@@ -25,7 +25,9 @@ class Where:
     """One filter. All filters of a query must hold.
 
     `prefix` compares the start of a string, `contains` asks whether an array holds the value,
-    `in` takes a tuple of scalars. A document that lacks the path never matches.
+    `in` takes a tuple of scalars. A document that lacks the path, or has null there, never matches.
+    All documents that have the path hold values of one type there, the type of `value`: engines
+    differ in how they compare a number with a string.
     """
 
     path: str

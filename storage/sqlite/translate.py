@@ -13,6 +13,8 @@ from storage.spec import ContainerSpec, check_path
 
 def field(path: str) -> str:
     """Return the SQL expression of a document's field, the same text in queries and indexes."""
+    if path == "id":
+        return "id"
     return f"json_extract(body, '$.{check_path(path)}')"
 
 

@@ -1,0 +1,62 @@
+"""What tests of several packages share: servers, a manual clock, and a whole Loom."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from loomweb import wiring
+from loomweb.config import load_config
+from tests.cosmos_server import KEY, cosmos_server
+
+
+class ManualClock:
+    """A clock that stands still until a test moves it. Seconds since the epoch."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def cosmos_endpoint() -> Iterator[str]:
+    """A Cosmos server process of this test run."""
+    with cosmos_server() as endpoint:
+        yield endpoint
+
+
+def quick_settings(folder: Path, **more: str) -> dict[str, str]:
+    """Return an environment for a Loom whose traces appear at once."""
+    return {"LOOM_DATA_DIR": str(folder), "LOOM_TRACE_FLUSH_SECONDS": "0.05", **more}
+
+
+@pytest.fixture
+async def loom(tmp_path: Path) -> AsyncIterator[wiring.Loom]:
+    """A Loom with a worker, on the embedded engine."""
+    opened = await wiring.open_loom(load_config(quick_settings(tmp_path, LOOM_RUN_WORKERS="1")))
+    yield opened
+    await wiring.close_loom()
+
+
+def cosmos_settings(folder: Path, endpoint: str, database: str) -> dict[str, str]:
+    """Return an environment for a Loom on the Cosmos server."""
+    return quick_settings(
+        folder,
+        LOOM_STORE="cosmos",
+        COSMOS_ENDPOINT=endpoint,
+        COSMOS_KEY=KEY,
+        COSMOS_DATABASE=database,
+        LOOM_RUN_WORKERS="1",
+    )

@@ -1,0 +1,184 @@
+"""The embedded engine: group commit, query plans, several processes, several lives."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from actors.deadletters import DEAD_LETTERS
+from actors.journal import ACTOR_JOURNALS
+from storage import ContainerSpec, NotFound, Query, Unavailable, Where
+from storage.sqlite import Database, SqliteStore, translate
+from tracing.containers import TRACE_EVENTS
+
+SPEC = ContainerSpec("things", "k")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+async def test_writes_that_arrive_together_share_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    commit = Database._commit
+
+    def counted(self: Database, connection: sqlite3.Connection, batch: list) -> None:  # type: ignore[type-arg]
+        sizes.append(len(batch))
+        commit(self, connection, batch)
+
+    monkeypatch.setattr(Database, "_commit", counted)
+    database = Database(tmp_path / "group.db")
+    things = await SqliteStore(database).container(SPEC)
+    sizes.clear()
+    await asyncio.gather(*(things.create({"id": str(n), "k": "a"}) for n in range(1_000)))
+    assert sum(sizes) == 1_000
+    assert len(sizes) <= 100
+    await database.close()
+
+
+async def test_one_failing_write_does_not_undo_its_neighbours(tmp_path: Path) -> None:
+    database = Database(tmp_path / "neighbours.db")
+
+    def fails(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE half (x)")
+        raise RuntimeError("in the middle")
+
+    def works(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE whole (x)")
+
+    results = await asyncio.gather(
+        database.write(fails, atomic=True), database.write(works), return_exceptions=True
+    )
+    assert isinstance(results[0], RuntimeError)
+    tables = await database.read(
+        lambda c: [name for (name,) in c.execute("SELECT name FROM sqlite_master")]
+    )
+    assert "whole" in tables
+    assert "half" not in tables
+    await database.close()
+
+
+async def test_a_closed_store_is_unavailable(tmp_path: Path) -> None:
+    store = SqliteStore(Database(tmp_path / "closed.db"))
+    things = await store.container(SPEC)
+    await store.close()
+    with pytest.raises(Unavailable):
+        await things.create({"id": "1", "k": "a"})
+
+
+async def test_a_folder_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="cannot be opened"):
+        Database(tmp_path / "missing" / "x.db")
+
+
+LISTS = [
+    (TRACE_EVENTS, Query((), None, ("startedAt",), True)),
+    (TRACE_EVENTS, Query((Where("startedAt", ">=", 5),), None, ("startedAt",), True)),
+    (TRACE_EVENTS, Query((Where("status", "=", "failed"),), None, ("startedAt",), True)),
+    (TRACE_EVENTS, Query((Where("rootActor", "=", "A/1"),), None, ("startedAt",), True)),
+    (TRACE_EVENTS, Query((), None, ("failedAt",), True)),
+    (TRACE_EVENTS, Query((Where("errorType", "=", "E"),), None, ("failedAt",), True)),
+    (TRACE_EVENTS, Query((Where("actorType", "=", "A"),), None, ("failedAt",), True)),
+    (TRACE_EVENTS, Query((Where("k", "=", "g"),), "trace")),
+    (ACTOR_JOURNALS, Query((Where("id", ">=", "000000000005"),), "A/1")),
+    (ACTOR_JOURNALS, Query((Where("messageId", "=", "m"),), "A/1")),
+    (DEAD_LETTERS, Query((), None, ("at",), True)),
+]
+
+
+@pytest.mark.parametrize(("spec", "query"), LISTS)
+async def test_the_lists_of_the_product_are_read_from_an_index_without_sorting(
+    tmp_path: Path, spec: ContainerSpec, query: Query
+) -> None:
+    database = Database(tmp_path / "plan.db")
+    await SqliteStore(database).container(spec)
+    text, parameters = translate.select(spec, query, now=1_800_000_000)
+    plan = await database.read(
+        lambda c: [row[3] for row in c.execute(f"EXPLAIN QUERY PLAN {text}", parameters)]
+    )
+    assert len(plan) == 1, plan
+    assert "USING INDEX" in plan[0]
+    await database.close()
+
+
+WRITER = """
+import asyncio, sys
+from storage import ContainerSpec
+from storage.sqlite import Database, SqliteStore
+
+async def main():
+    things = await SqliteStore(Database(sys.argv[1])).container(ContainerSpec("things", "k"))
+    async def write(lane):
+        number = 0
+        while True:
+            await things.create({"id": f"{lane}-{number}", "k": "a"})
+            sys.stdout.write(f"{lane}-{number}\\n")
+            sys.stdout.flush()
+            number += 1
+    await asyncio.gather(*(write(lane) for lane in range(20)))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("acknowledged", [40, 400])
+async def test_an_acknowledged_write_survives_kill_9(tmp_path: Path, acknowledged: int) -> None:
+    file = tmp_path / "killed.db"
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(file)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert process.stdout is not None
+    seen = [process.stdout.readline().strip() for _ in range(acknowledged)]
+    process.send_signal(signal.SIGKILL)
+    rest, _ = process.communicate()
+    # The last line may have been cut short by the kill.
+    seen += [line for line in rest.split("\n")[:-1] if line]
+    database = Database(file)
+    things = await SqliteStore(database).container(SPEC)
+    found = await things.read_many([(id, "a") for id in seen])
+    assert len(found) == len(seen) >= acknowledged
+    await database.close()
+
+
+COUNTER = """
+import asyncio, sys
+from storage import ContainerSpec, PreconditionFailed
+from storage.sqlite import Database, SqliteStore
+
+async def main():
+    database = Database(sys.argv[1])
+    things = await SqliteStore(database).container(ContainerSpec("things", "k"))
+    for _ in range(100):
+        while True:
+            found = await things.read("n", "a")
+            try:
+                await things.replace({**found.body, "n": found.body["n"] + 1}, if_etag=found.etag)
+                break
+            except PreconditionFailed:
+                pass
+    await database.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_several_processes_may_write_the_same_file(tmp_path: Path) -> None:
+    file = tmp_path / "shared.db"
+    database = Database(file)
+    things = await SqliteStore(database).container(SPEC)
+    await things.create({"id": "n", "k": "a", "n": 0})
+    children = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", COUNTER, str(file), cwd=ROOT)
+        for _ in range(3)
+    ]
+    codes = [await child.wait() for child in children]
+    assert codes == [0, 0, 0]
+    assert (await things.read("n", "a")).body["n"] == 300
+    with pytest.raises(NotFound):
+        await things.read("m", "a")
+    await database.close()
