@@ -112,7 +112,9 @@ class Message:
             if not _ID.match(given):
                 raise InvalidMessage(f"{given[:80]!r} is not a message or correlation id")
         check_json(payload, "the payload", MAX_PAYLOAD_BYTES)
-        metadata = Metadata(time.time_ns(), sender, workflow, workflow_parent, priority)
+        # Whole microseconds, so that a message equals what is read back from its wire form.
+        sent_ns = time.time_ns() // 1000 * 1000
+        metadata = Metadata(sent_ns, sender, workflow, workflow_parent, priority)
         return cls(message_id, actor_id, message_type, correlation_id, payload, metadata, trace)
 
     def to_document(self) -> dict[str, Any]:

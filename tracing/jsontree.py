@@ -55,7 +55,7 @@ def tree_lines(value: Any) -> list[Line]:
         key, item, depth = entry
         if len(lines) >= MAX_LINES:
             left = sum(not isinstance(rest, Line) for rest in stack) + 1
-            lines.append(Line("cut", text=f"{left:,} entries more: open Raw to download all"))
+            lines.append(Line("cut", text=f"{left:,} entries more: download the whole below"))
             lines += [rest for rest in reversed(stack) if isinstance(rest, Line)]
             break
         name = visible(key, 200)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
@@ -74,9 +77,22 @@ class PanelView:
     parent: Span | None
     children: list[Span]
     loaded: list[Resolved]
+    downloads: dict[Ref, str]
+    """Where each reference's value can be had whole."""
     states: list[StateChange] = field(default_factory=list)
     errors: list[ErrorShown] = field(default_factory=list)
     events: list[EventShown] = field(default_factory=list)
+    nav: str = "traces"
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceView:
+    """What the template of one reference shows."""
+
+    trace_id: str
+    span: Span
+    resolved: Resolved
+    downloads: dict[Ref, str]
     nav: str = "traces"
 
 
@@ -98,6 +114,7 @@ async def panel(request: HttpRequest, trace_id: str, span_id: str) -> HttpRespon
         parent=tree.span(span.parent_id) if span.parent_id else None,
         children=sorted(span.children, key=lambda child: child.start_ns),
         loaded=list(loaded.values()),
+        downloads=_downloads(trace_id, span),
         states=_states(span, loaded) if tab == "state" else [],
         errors=_errors(loaded) if tab == "error" else [],
         events=_events(span) if tab in ("raw", "effects") else [],
@@ -109,16 +126,36 @@ async def panel(request: HttpRequest, trace_id: str, span_id: str) -> HttpRespon
 @never_cache
 @require_GET
 async def reference(request: HttpRequest, trace_id: str, span_id: str, number: int) -> HttpResponse:
-    """Load one reference of a span, by its number among the span's references."""
+    """Load one reference of a span, by its number among the span's references.
+
+    With `?download=1` what it points at comes whole, as a JSON file.
+    """
     tree, span = await _span(trace_id, span_id)
     refs = span.refs()
     if number >= len(refs):
         raise Http404("the span has no such reference")
     loaded = await _load(request, tree, span, "reference", [refs[number]])
+    resolved = loaded[refs[number]]
+    if request.GET.get("download") == "1" and resolved.outcome is Outcome.LOADED:
+        return _file(resolved)
     htmx = request.htmx  # type: ignore[attr-defined]
     template = "tracing/_reference.html" if htmx else "tracing/reference.html"
-    context = {"resolved": loaded[refs[number]], "span": span, "trace_id": trace_id}
-    return render(request, template, context)
+    view = ReferenceView(trace_id, span, resolved, _downloads(trace_id, span))
+    return render(request, template, {"page": view})
+
+
+def _file(resolved: Resolved) -> HttpResponse:
+    response = HttpResponse(
+        msgspec.json.format(msgspec.json.encode(resolved.value), indent=2),
+        content_type="application/json",
+    )
+    # The id may hold anything: the name keeps only what every file system takes.
+    name = _UNSAFE.sub("-", f"{resolved.ref.kind.value}-{resolved.ref.id}")[:100]
+    response["Content-Disposition"] = f'attachment; filename="{name}.json"'
+    return response
+
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 async def _span(trace_id: str, span_id: str) -> tuple[TraceTree, Span]:
@@ -208,8 +245,19 @@ def _errors(loaded: dict[Ref, Resolved]) -> list[ErrorShown]:
     return list(reversed(shown))
 
 
+def _numbers(span: Span) -> dict[Ref, int]:
+    return {ref: number for number, ref in enumerate(span.refs())}
+
+
+def _downloads(trace_id: str, span: Span) -> dict[Ref, str]:
+    return {
+        ref: reverse("tracing:reference", args=(trace_id, span.span_id, number)) + "?download=1"
+        for ref, number in _numbers(span).items()
+    }
+
+
 def _events(span: Span) -> list[EventShown]:
-    numbers = {ref: number for number, ref in enumerate(span.refs())}
+    numbers = _numbers(span)
     return [
         EventShown(event, event.time_ns - span.start_ns, [(numbers[r], r) for r in event.refs])
         for event in span.events

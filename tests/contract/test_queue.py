@@ -1,0 +1,218 @@
+"""What every engine promises of a `MessageQueue`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from actors import Depth, Lease, MemoryQueue, Message, MessageQueue, SqliteQueue
+from storage.sqlite import Database
+from tests.builders import message
+from tests.conftest import ManualClock
+
+TYPES = ("Order", "Shipment")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def queue(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
+) -> AsyncIterator[MessageQueue]:
+    if request.param == "memory":
+        yield MemoryQueue(clock=clock)
+        return
+    database = Database(tmp_path / "queue.db")
+    opened = SqliteQueue(database, clock=clock)
+    await opened.open()
+    yield opened
+    await database.close()
+
+
+async def lease_all(queue: MessageQueue, limit: int = 100) -> list[Lease]:
+    return await queue.lease(TYPES, limit=limit, seconds=30)
+
+
+async def lease_one(queue: MessageQueue) -> Lease:
+    (lease,) = await lease_all(queue, 1)
+    return lease
+
+
+def names(leases: list[Lease]) -> set[str]:
+    return {lease.message.message_type for lease in leases}
+
+
+async def test_a_message_comes_out_as_it_went_in(queue: MessageQueue) -> None:
+    sent = message(note="zażółć 🧶", lines=[1, 2.5, None])
+    assert await queue.enqueue([sent]) == [True]
+    lease = await lease_one(queue)
+    assert (lease.message, lease.attempt) == (sent, 1)
+    assert await queue.ack(lease)
+    assert await lease_all(queue) == []
+
+
+async def test_an_actor_has_one_message_leased_at_a_time_in_order(queue: MessageQueue) -> None:
+    await queue.enqueue([message(message_type=f"m{n}") for n in range(5)])
+    await queue.enqueue([message("Order/2", "other")])
+    first = await lease_all(queue)
+    assert names(first) == {"m0", "other"}
+    assert await lease_all(queue) == []
+    order = []
+    while first:
+        for lease in first:
+            order.append(lease.message.message_type)
+            await queue.ack(lease)
+        first = await lease_all(queue)
+    assert [name for name in order if name != "other"] == ["m0", "m1", "m2", "m3", "m4"]
+
+
+async def test_a_lower_priority_number_goes_first(queue: MessageQueue) -> None:
+    plain = message(message_type="plain")
+    urgent = Message.new("Order/1", "urgent", {}, priority=-1)
+    late = Message.new("Order/1", "late", {}, priority=5)
+    await queue.enqueue([late, plain, urgent])
+    order = []
+    for _ in range(3):
+        lease = await lease_one(queue)
+        order.append(lease.message.message_type)
+        await queue.ack(lease)
+    assert order == ["urgent", "plain", "late"]
+
+
+async def test_only_asked_for_actor_types_are_leased(queue: MessageQueue) -> None:
+    await queue.enqueue([message("Other/1"), message("Shipment/1", "ship")])
+    assert names(await lease_all(queue)) == {"ship"}
+
+
+async def test_a_message_id_is_enqueued_once(queue: MessageQueue, clock: ManualClock) -> None:
+    sent = message()
+    assert await queue.enqueue([sent, sent]) == [True, False]
+    lease = await lease_one(queue)
+    assert await queue.enqueue([sent]) == [False]
+    await queue.ack(lease)
+    assert await queue.enqueue([sent]) == [False]
+    clock.advance(3_600)
+    assert await queue.enqueue([sent]) == [False]
+    assert await lease_all(queue) == []
+
+
+async def test_a_nack_delays_and_counts_and_holds_later_messages_back(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message(message_type="first"), message(message_type="second")])
+    assert await queue.nack(await lease_one(queue), delay=10)
+    assert await lease_all(queue) == []
+    clock.advance(10)
+    again = await lease_one(queue)
+    assert (again.message.message_type, again.attempt) == ("first", 2)
+    assert await queue.nack(again, count=False)
+    assert (await lease_one(queue)).attempt == 2
+
+
+async def test_a_lease_that_runs_out_is_given_to_another_and_counts(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message()])
+    lost = await lease_one(queue)
+    clock.advance(31)
+    found = await lease_one(queue)
+    assert (found.attempt, found.message) == (2, lost.message)
+    assert not await queue.ack(lost)
+    assert not await queue.nack(lost)
+    assert not await queue.dead_letter(lost)
+    assert await queue.extend([lost, found], seconds=30) == [False, True]
+    assert await queue.ack(found)
+
+
+async def test_a_lease_that_ran_out_cannot_be_settled_even_when_nobody_took_over(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message()])
+    lost = await lease_one(queue)
+    clock.advance(31)
+    assert await queue.extend([lost], seconds=30) == [False]
+    assert not await queue.ack(lost)
+    assert (await lease_one(queue)).attempt == 2
+
+
+async def test_an_extended_lease_lasts(queue: MessageQueue, clock: ManualClock) -> None:
+    await queue.enqueue([message()])
+    lease = await lease_one(queue)
+    for _ in range(3):
+        clock.advance(20)
+        assert await queue.extend([lease], seconds=30) == [True]
+    assert await lease_all(queue) == []
+    assert await queue.ack(lease)
+
+
+async def test_a_delayed_message_waits_and_does_not_hold_others_back(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message(message_type="later")], delay=60)
+    assert await lease_all(queue) == []
+    await queue.enqueue([message(message_type="now")])
+    lease = await lease_one(queue)
+    assert lease.message.message_type == "now"
+    await queue.ack(lease)
+    assert await lease_all(queue) == []
+    clock.advance(60)
+    assert (await lease_one(queue)).message.message_type == "later"
+
+
+async def test_a_dead_letter_frees_its_mailbox(queue: MessageQueue) -> None:
+    await queue.enqueue([message(message_type="bad"), message(message_type="good")])
+    assert await queue.dead_letter(await lease_one(queue))
+    assert (await lease_one(queue)).message.message_type == "good"
+    assert (await queue.depth()).dead == 1
+
+
+async def test_depth_tells_ready_delayed_leased_and_dead(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    assert await queue.depth() == Depth(0, 0, 0, 0, None)
+    enqueued_ns = int(clock.now * 1e6) * 1_000
+    await queue.enqueue([message("Order/1"), message("Order/1"), message("Order/2")])
+    await queue.enqueue([message("Order/3")], delay=100)
+    assert await queue.depth() == Depth(3, 1, 0, 0, enqueued_ns)
+    leases = await lease_all(queue)
+    depth = await queue.depth()
+    assert (depth.ready, depth.delayed, depth.leased) == (1, 1, 2)
+    by_actor = {lease.message.actor_id: lease for lease in leases}
+    await queue.nack(by_actor["Order/1"], delay=50)
+    await queue.dead_letter(by_actor["Order/2"])
+    depth = await queue.depth()
+    assert (depth.delayed, depth.leased, depth.dead) == (2, 0, 1)
+    clock.advance(100)
+    assert (await queue.depth()).ready == 3
+
+
+async def test_concurrent_consumers_never_share_an_actor(queue: MessageQueue) -> None:
+    await queue.enqueue([message(f"Order/{n % 10}", f"m{n}") for n in range(200)])
+    busy: set[str] = set()
+    handled: dict[str, list[int]] = {}
+
+    async def consume() -> None:
+        while leases := await lease_all(queue, 3):
+            for lease in leases:
+                actor = lease.message.actor_id
+                assert actor not in busy
+                busy.add(actor)
+                await asyncio.sleep(0)
+                handled.setdefault(actor, []).append(int(lease.message.message_type[1:]))
+                busy.remove(actor)
+                assert await queue.ack(lease)
+
+    await asyncio.gather(*(consume() for _ in range(8)))
+    while (await queue.depth()).ready:
+        await consume()
+    assert sum(len(numbers) for numbers in handled.values()) == 200
+    assert all(numbers == sorted(numbers) for numbers in handled.values())
+
+
+async def test_waiting_ends_when_something_arrives(queue: MessageQueue) -> None:
+    waiting = asyncio.create_task(queue.wait(30))
+    await asyncio.sleep(0)
+    await queue.enqueue([message()])
+    async with asyncio.timeout(5):
+        await waiting

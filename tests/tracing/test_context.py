@@ -1,0 +1,59 @@
+"""W3C Trace Context: what is accepted, what is refused, what is passed on."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracing import TraceContext
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def test_a_caller_is_continued_and_passed_on() -> None:
+    caller = TraceContext.from_traceparent(f"00-{TRACE}-{SPAN}-01")
+    assert caller == TraceContext(TRACE, SPAN, None, True)
+    child = caller.child()
+    assert (child.trace_id, child.parent_span_id, child.sampled) == (TRACE, SPAN, True)
+    assert child.traceparent() == f"00-{TRACE}-{child.span_id}-01"
+
+
+def test_the_sampled_flag_is_read_and_inherited() -> None:
+    caller = TraceContext.from_traceparent(f"00-{TRACE}-{SPAN}-00")
+    assert caller is not None
+    assert not caller.child().sampled
+    assert caller.traceparent().endswith("-00")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "garbage",
+        f"00-{TRACE}-{SPAN}",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}-01-more",
+        f"00-{TRACE}-{SPAN}-0g",
+    ],
+)
+def test_a_malformed_header_starts_a_trace_of_its_own(header: str) -> None:
+    assert TraceContext.from_traceparent(header) is None
+
+
+def test_a_later_version_may_carry_more() -> None:
+    assert TraceContext.from_traceparent(f"cc-{TRACE}-{SPAN}-01-what-comes") is not None
+
+
+@given(st.text(max_size=80))
+def test_no_header_raises(header: str) -> None:
+    TraceContext.from_traceparent(header)
+
+
+@given(st.booleans())
+def test_what_is_passed_on_can_be_read(sampled: bool) -> None:
+    root = TraceContext.root(sampled=sampled)
+    assert TraceContext.from_traceparent(root.traceparent()) == root
