@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+import traceback
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
@@ -142,8 +143,22 @@ class ActorWorker:
             await self._queue.wait(IDLE_WAIT)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._running.pop(task, None)
+        lease = self._running.pop(task)
         self._finished.set()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # A fault of the worker, not of the message, which is offered again after its lease.
+            actor_id = lease.message.actor_id
+            self._runtime.deactivate(actor_id)
+            self._abandoned += 1
+            # The frames without the messages, which may quote a payload.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            logger.error(
+                "a turn of %s ended in a fault of the worker: %s\n%s",
+                actor_id,
+                type(error).__name__,
+                frames,
+            )
 
     async def _drain(self) -> None:
         if self._running:
@@ -282,14 +297,17 @@ class ActorWorker:
         span: SpanEmitter | None,
     ) -> None:
         message = lease.message
-        refs = [message_ref(message)]
-        if record is not None:
-            refs.append(journal_ref(record))
+        letter = None
         if self._dead_letters is not None:
             letter = await self._dead_letters.add(message, reason)
-            refs.append(Ref(RefKind.DOCUMENT, message.actor_id, f"{DEAD_LETTERS.name}/{letter}"))
         await self._release(lease, self._queue.dead_letter(lease))
         if span is not None:
+            refs = [message_ref(message)]
+            if record is not None:
+                refs.append(journal_ref(record))
+            if letter is not None:
+                document = f"{DEAD_LETTERS.name}/{letter}"
+                refs.append(Ref(RefKind.DOCUMENT, message.actor_id, document))
             span.emit(
                 "message:dead_lettered",
                 *refs,
