@@ -19,6 +19,8 @@ ROOT_URLCONF = "loomweb.urls"
 ASGI_APPLICATION = "loomweb.asgi.application"
 
 INSTALLED_APPS = [
+    # Where people log in, their accounts and permissions are kept in Django's own pages.
+    *(["django.contrib.admin"] if CONFIG.require_login else []),
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -51,7 +53,7 @@ TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": False,
+        "APP_DIRS": True,
         "OPTIONS": {
             "builtins": ["tracing.templatetags.loom"],
             "context_processors": [

@@ -4,6 +4,7 @@ import os
 import tempfile
 
 _folder = tempfile.TemporaryDirectory(prefix="loom-tests-")
+os.mkdir(os.path.join(_folder.name, "static"))
 for name in [name for name in os.environ if name.startswith(("LOOM_", "COSMOS_"))]:
     if name != "LOOM_FORBID_SKIPS":
         del os.environ[name]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 from django import forms
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -34,7 +35,14 @@ class WorkflowsPage:
     """What the template shows."""
 
     cards: list[WorkflowCard]
+    may_run: bool
     nav: str = "workflows"
+
+
+async def may_run(request: HttpRequest) -> bool:
+    """Return whether whoever asks may start runs."""
+    user = await request.auser()
+    return await user.ahas_perm("actors.run_workflows")
 
 
 @require_GET
@@ -44,7 +52,8 @@ async def workflows(request: HttpRequest) -> HttpResponse:
         WorkflowCard(workflow, _form_class(workflow)())
         for workflow in services.current().workflows.values()
     ]
-    return render(request, "actors/workflows.html", {"page": WorkflowsPage(cards)})
+    page = WorkflowsPage(cards, await may_run(request))
+    return render(request, "actors/workflows.html", {"page": page})
 
 
 @require_http_methods(["GET", "POST"])
@@ -53,6 +62,8 @@ async def workflow(request: HttpRequest, name: str) -> HttpResponse:
     found = services.current().workflows.get(name)
     if found is None:
         raise Http404("there is no such workflow")
+    if request.method == "POST" and not await may_run(request):
+        raise PermissionDenied("running workflows needs the permission actors.run_workflows")
     form = _form_class(found)(request.POST if request.method == "POST" else None)
     problem = ""
     if request.method == "POST" and form.is_valid():
@@ -76,7 +87,7 @@ async def workflow(request: HttpRequest, name: str) -> HttpResponse:
                 return redirect(f"{trace}?new=1")
             messages.info(request, f"{started.actor_id} was started. This run is not traced.")
             return redirect("actors:workflows")
-    page = WorkflowsPage([WorkflowCard(found, form, problem)])
+    page = WorkflowsPage([WorkflowCard(found, form, problem)], await may_run(request))
     status = 422 if problem or form.errors else 200
     return render(request, "actors/workflow.html", {"page": page}, status=status)
 

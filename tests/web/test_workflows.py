@@ -1,0 +1,145 @@
+"""The Workflows page: forms, runs that land on their trace, inputs that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from django.test import AsyncClient
+
+from actors.samples import WORKFLOWS
+from loomweb.wiring import Loom
+from tests.web.conftest import HTMX, settled, text
+from tracing import TraceStatus
+
+DEFAULTS: dict[str, dict[str, object]] = {
+    "loan-application": {
+        "applicant": "Ada",
+        "amount": 9_000,
+        "income": 50_000,
+        "bureau": "reliable",
+    },
+    "order": {"item": "pen", "quantity": 2, "restocked_after": 0},
+    "word-count": {"children": 5, "words": 20},
+    "chain": {"depth": 5, "fail_at": 0},
+}
+
+
+def form(name: str, **changes: object) -> dict[str, object]:
+    """Return what the browser would post: the form's fields, prefixed by the workflow."""
+    return {f"{name}-{key}": value for key, value in {**DEFAULTS[name], **changes}.items()}
+
+
+async def test_every_workflow_has_a_form_filled_with_its_defaults(client: AsyncClient) -> None:
+    page = text(await client.get("/workflows/"))
+    assert set(DEFAULTS) == set(WORKFLOWS)
+    for name, workflow in WORKFLOWS.items():
+        assert workflow.title.replace("'", "&#x27;") in page
+        assert f'action="/workflows/{name}/"' in page
+    assert 'name="loan-application-applicant" value="Ada Lovelace"' in page
+    assert 'max="1000000"' in page
+    assert '<option value="flaky" selected>' in page
+    assert "Yearly income in EUR" in page
+
+
+@pytest.mark.parametrize("name", sorted(DEFAULTS))
+async def test_a_run_lands_on_its_trace_which_completes(
+    loom: Loom, client: AsyncClient, name: str
+) -> None:
+    response = await client.post(f"/workflows/{name}/", form(name))
+    assert response.status_code == 302
+    address = response.headers["Location"]
+    assert address.startswith("/traces/")
+    # At once, before its first events are stored: the page waits instead of failing.
+    assert (await client.get(address)).status_code == 200
+    (trace,) = await settled(loom)
+    assert trace.trace_id in address
+    assert trace.status is TraceStatus.COMPLETED
+    assert trace.root == name
+    page = text(await client.get(address))
+    assert "completed" in page
+    types = {event.type for event in (await loom.reader.get_trace(trace.trace_id)).events}  # type: ignore[union-attr]
+    assert {"http:request", "workflow:started", "workflow:completed"} <= types
+
+
+async def test_a_run_continues_the_trace_of_the_request_that_asked_for_it(
+    loom: Loom, client: AsyncClient
+) -> None:
+    caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    response = await client.post(
+        "/workflows/chain/", form("chain"), headers={"traceparent": caller}
+    )
+    assert "0af7651916cd43dd8448eb211c80319c" in response.headers["Location"]
+    (trace,) = await settled(loom)
+    assert trace.trace_id == "0af7651916cd43dd8448eb211c80319c"
+
+
+async def test_an_unsampled_caller_gets_a_run_without_a_trace(
+    loom: Loom, client: AsyncClient
+) -> None:
+    caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+    response = await client.post(
+        "/workflows/chain/", form("chain"), headers={"traceparent": caller}
+    )
+    assert response.headers["Location"] == "/workflows/"
+    assert await settled(loom) == []
+    assert loom.worker is not None
+    assert loom.worker.stats().handled == 9
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"amount": 5}, "greater than or equal to 100"),
+        ({"amount": "lots"}, "Enter a whole number"),
+        ({"applicant": ""}, "This field is required"),
+        ({"bureau": "bribed"}, "not one of the available choices"),
+        ({"applicant": "x" * 500}, "at most 80 characters"),
+    ],
+)
+async def test_input_that_does_not_fit_is_explained_and_nothing_starts(
+    loom: Loom, client: AsyncClient, changes: dict[str, object], complaint: str
+) -> None:
+    response = await client.post(
+        "/workflows/loan-application/", form("loan-application", **changes)
+    )
+    assert response.status_code == 422
+    assert complaint in text(response)
+    assert await settled(loom) == []
+
+
+async def test_a_workflow_that_is_not_there_is_not_found(client: AsyncClient) -> None:
+    assert (await client.get("/workflows/nothing/")).status_code == 404
+    assert (await client.post("/workflows/nothing/", {})).status_code == 404
+
+
+async def test_running_needs_its_permission(
+    loom: Loom, login: Callable[..., Awaitable[AsyncClient]]
+) -> None:
+    reader = await login("view_payloads")
+    page = text(await reader.get("/workflows/chain/"))
+    assert "needs the permission" in page
+    assert (await reader.post("/workflows/chain/", form("chain"))).status_code == 403
+    assert await settled(loom) == []
+    runner = await login("view_payloads", "run_workflows")
+    assert (await runner.post("/workflows/chain/", form("chain"))).status_code == 302
+
+
+async def test_a_post_without_a_csrf_token_is_refused(loom: Loom, transactional_db: None) -> None:
+    strict = AsyncClient(enforce_csrf_checks=True)
+    assert (await strict.post("/workflows/chain/", form("chain"))).status_code == 403
+    assert await settled(loom) == []
+
+
+async def test_the_live_part_says_when_to_stop_asking(loom: Loom, client: AsyncClient) -> None:
+    response = await client.post("/workflows/order/", form("order", restocked_after=1))
+    trace = response.headers["Location"].split("/")[2]
+    assert loom.writer is not None
+    await loom.writer.flush()
+    live = await client.get(f"/traces/{trace}/live/", headers=HTMX)
+    assert live.status_code in (200, 204, 286)
+    await settled(loom)
+    ended = await client.get(f"/traces/{trace}/live/", headers=HTMX)
+    assert ended.status_code == 286
+    assert "recovered" in text(ended)
+    assert "hx-trigger" not in text(ended).split("<header")[0]
