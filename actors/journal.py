@@ -73,6 +73,14 @@ class JournalRecord:
     def next_index(self) -> int:
         return self.index + len(self.entries)
 
+    @property
+    def ends_turn(self) -> bool:
+        """Whether the message's turn completed or failed for good with this record."""
+        last = self.entries[-1]
+        return last.type is EntryType.TURN_COMPLETED or (
+            last.type is EntryType.TURN_FAILED and bool(last.data["final"])
+        )
+
     def to_document(self, turn: str) -> dict[str, Any]:
         return {
             "id": record_id(self.index),

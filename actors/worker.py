@@ -239,9 +239,9 @@ class ActorWorker:
             span.emit("lock:acquired", duration_ns=locked - asked)
             span.emit("message:received", message_ref(message))
         fold = await self._runtime.activate(message.actor_id, span)
-        handled = await self._handled_before(fold, lease)
-        if handled is not None:
-            await self._finish_duplicate(lease, handled, span)
+        ended = await self._ended_before(fold, lease)
+        if ended is not None:
+            await self._finish_ended(lease, ended, span)
         elif lease.attempt > self._policy.max_attempts:
             # Every attempt so far ended without a word: the message kills its worker.
             await self._give_up(
@@ -317,27 +317,31 @@ class ActorWorker:
             )
         self._end_run(message, "workflow:failed", reason)
 
-    async def _handled_before(self, fold: Fold, lease: Lease) -> list[Message] | None:
-        """Return the outbox of the turn that handled the message already, or None."""
+    async def _ended_before(self, fold: Fold, lease: Lease) -> JournalRecord | None:
+        """Return the record that ended the message's turn already, or None."""
         message = lease.message
         if lease.attempt == 1 and message.message_id not in fold.handled:
             return None
-        for record in await self._runtime.state_store.of_message(
-            message.actor_id, message.message_id
-        ):
-            for entry in record.entries:
-                if entry.type is EntryType.TURN_COMPLETED:
-                    return [Message.from_document(body) for body in entry.data["outbox"]]
+        records = await self._runtime.state_store.of_message(message.actor_id, message.message_id)
+        if records and records[-1].ends_turn:
+            return records[-1]
         return None
 
-    async def _finish_duplicate(
-        self, lease: Lease, outbox: Sequence[Message], span: SpanEmitter | None
+    async def _finish_ended(
+        self, lease: Lease, record: JournalRecord, span: SpanEmitter | None
     ) -> None:
+        """Do what the worker that ended the turn may not have lived to do."""
+        message, last = lease.message, record.entries[-1].data
+        if record.entries[-1].type is EntryType.TURN_FAILED:
+            error = last["error"]
+            reason = Reason(error["type"], error["fingerprint"], last["attempt"], record.index)
+            await self._give_up(lease, record, reason, span)
+            return
+        outbox = [Message.from_document(body) for body in last["outbox"]]
         await self._runtime.dispatch(outbox, archive=self._archive)
         if span is not None:
-            span.emit("message:duplicate", message_ref(lease.message))
-        # The worker that handled it may have died before it could say so.
-        self._end_run(lease.message, "workflow:completed")
+            span.emit("message:duplicate", message_ref(message), journal_ref(record))
+        self._end_run(message, "workflow:completed")
         await self._release(lease, self._queue.ack(lease))
 
     async def _release(self, lease: Lease, settle: Coroutine[object, object, bool]) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +15,8 @@ from loomweb.config import load_config
 from loomweb.measure import what_is_left
 from loomweb.replay import BadLog, Row, read_log, send_log
 from tests.conftest import quick_settings
-from tests.cosmos_server import ROOT
 from tests.offer_log import HEADER, REAL_LOG, make_log, recount
+from tests.processes import run
 from tracing import Outcome, TraceFilter, TraceStatus
 
 
@@ -130,26 +127,6 @@ def test_a_file_that_is_no_log_is_refused(tmp_path: Path, content: bytes, compla
         read_log(tmp_path / "log")
 
 
-def command(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run `manage.py` as a person does."""
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env={**_clean_environ(), "LOOM_DATA_DIR": str(folder), **environ},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def _clean_environ() -> dict[str, str]:
-    keep = {
-        k: v for k, v in os.environ.items() if not k.startswith(("LOOM_", "COSMOS_", "DJANGO_"))
-    }
-    return {**keep, "PYTHONDONTWRITEBYTECODE": "1"}
-
-
 KEYS = (
     "messages actors traces failed dead_lettered seconds messages_per_s events bytes_per_event"
     " bytes_per_trace bytes_if_copied"
@@ -158,7 +135,7 @@ KEYS = (
 
 def test_the_command_ends_with_its_figures_as_json(tmp_path: Path) -> None:
     make_log(tmp_path / "log.csv", applications=20)
-    done = command(tmp_path / "data", "replay_log", str(tmp_path / "log.csv"), "--limit", "100")
+    done = run(tmp_path / "data", "replay_log", str(tmp_path / "log.csv"), "--limit", "100")
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
     assert list(figures) == KEYS.split()
@@ -171,7 +148,7 @@ def test_the_command_ends_with_its_figures_as_json(tmp_path: Path) -> None:
 
 def test_the_command_works_without_tracing_and_archive(tmp_path: Path) -> None:
     make_log(tmp_path / "log.csv", applications=5)
-    done = command(
+    done = run(
         tmp_path / "data",
         "replay_log",
         str(tmp_path / "log.csv"),
@@ -185,7 +162,7 @@ def test_the_command_works_without_tracing_and_archive(tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
-    done = command(tmp_path / "data", "replay_log", str(tmp_path / "missing.csv"))
+    done = run(tmp_path / "data", "replay_log", str(tmp_path / "missing.csv"))
     assert done.returncode != 0
     assert "missing.csv" in done.stderr
     assert "Traceback" not in done.stderr

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import socket
+from collections.abc import Generator
 from typing import Any
 
 import uvicorn
@@ -54,6 +57,20 @@ class _Server(uvicorn.Server):
         self._command = command
         self._address = address
         self.ready = False
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Stop on Ctrl-C and SIGTERM. Unlike uvicorn's own, this does not raise the signal again
+        afterwards: a stop that was asked for is a success."""
+        before = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -1,0 +1,87 @@
+"""The whole product on both engines: a run is started from its page and its trace opened."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.test import AsyncClient
+
+from loomweb import wiring
+from loomweb.config import load_config
+from loomweb.seed import RUNS, seed_when_empty
+from loomweb.wiring import Loom
+from tests.conftest import cosmos_settings, quick_settings
+from tests.web.conftest import HTMX, panel_links, settled, text
+from tracing import FailureFilter, Outcome, TraceFilter, TraceStatus
+
+
+@pytest.fixture(params=["sqlite", "cosmos"])
+async def loom(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Loom]:
+    if request.param == "sqlite":
+        environ = quick_settings(tmp_path, LOOM_RUN_WORKERS="1")
+    else:
+        endpoint = request.getfixturevalue("cosmos_endpoint")
+        environ = cosmos_settings(tmp_path, endpoint, f"e2e-{uuid4().hex[:8]}")
+    opened = await wiring.open_loom(load_config(environ))
+    assert opened.store.engine == request.param
+    yield opened
+    await wiring.close_loom()
+
+
+async def test_a_workflow_is_run_and_its_trace_opened(loom: Loom, transactional_db: None) -> None:
+    client = AsyncClient()
+    response = await client.post(
+        "/workflows/loan-application/",
+        {
+            "loan-application-applicant": "Grace Hopper",
+            "loan-application-amount": 9_000,
+            "loan-application-income": 50_000,
+            "loan-application-bureau": "reliable",
+        },
+    )
+    address = response.headers["Location"]
+    (trace,) = await settled(loom)
+    assert trace.status is TraceStatus.COMPLETED
+    page = text(await client.get(address))
+    assert "Grace Hopper" not in page
+    links = panel_links(page)
+    assert len(links) >= 4
+    titles = {link: text(await client.get(link, headers=HTMX)) for link in links}
+    submit = next(link for link, part in titles.items() if "<h2>submit</h2>" in part)
+    message = text(await client.get(f"{submit}?tab=message", headers=HTMX))
+    assert "Grace Hopper" in message
+    state = text(await client.get(f"{submit}?tab=state", headers=HTMX))
+    assert "$.applicant" in state
+    family = "cosmosdb" if loom.store.engine == "cosmos" else "store"
+    effects = text(await client.get(f"{submit}?tab=effects", headers=HTMX))
+    assert f"{family}:write" in effects
+    listed = text(await client.get("/traces/?type=Disbursement&status=completed"))
+    assert trace.trace_id in listed
+
+
+async def test_sample_runs_fail_recover_and_complete_and_every_reference_loads(
+    loom: Loom,
+) -> None:
+    assert await seed_when_empty() == len(RUNS)
+    await settled(loom)
+    assert await seed_when_empty() == 0
+    traces = (await loom.reader.find_traces(limit=50)).traces
+    found = [trace.status for trace in traces]
+    assert found.count(TraceStatus.FAILED) == 3
+    assert found.count(TraceStatus.RECOVERED) == 1
+    assert found.count(TraceStatus.COMPLETED) == 6
+    failed = await loom.reader.find_traces(TraceFilter(status=TraceStatus.FAILED))
+    for summary in failed.traces:
+        tree = await loom.reconstructor.reconstruct(summary.trace_id)
+        assert tree is not None
+        assert tree.summary == summary
+        refs = [
+            ref for span in tree.spans for ref in span.refs() if ref.kind.value != "idempotency"
+        ]
+        outcomes = {found.outcome for found in (await loom.reconstructor.load(refs)).values()}
+        assert outcomes == {Outcome.LOADED}
+    failures = await loom.reader.find_failures(FailureFilter(error_type="OutOfStock"))
+    assert [failure.outcome.value for failure in failures.failures] == ["dead_lettered"]

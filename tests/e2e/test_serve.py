@@ -1,0 +1,107 @@
+"""`make run`'s command as a person meets it: first start, second start, Ctrl-C, and mistakes."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import urllib.request
+from pathlib import Path
+
+from tests.processes import address_of, run, serving, start
+
+
+def page(address: str) -> str:
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+def test_the_first_start_fills_the_store_and_the_second_keeps_it(tmp_path: Path) -> None:
+    process = start(tmp_path, "serve", LOOM_RUN_WORKERS="1", PORT="0")
+    address = address_of(process)
+    assert process.stdout is not None
+    assert "10 sample runs were started" in process.stdout.readline()
+    for _ in range(100):
+        first = page(f"{address}traces/")
+        if first.count("row-link") == 10 and "running" not in first:
+            break
+    # Successes, a retry that succeeds, dead letters, a deep chain, a fan-out.
+    for word in ("completed", "recovered", "failed", "chain", "word-count", "loan-application"):
+        assert word in first
+    assert page(f"{address}failures/").count("row-link") >= 3
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "Stopped" in rest
+    assert "Traceback" not in rest
+
+    with serving(tmp_path) as again:
+        assert page(f"{again}traces/").count("row-link") == 10
+
+
+def test_a_taken_port_gets_one_clear_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run(tmp_path, "serve", PORT=port)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert f"port {port} is taken" in line
+    assert "PORT=" in line
+
+
+def test_an_unwritable_folder_gets_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    done = run(tmp_path / "file", "serve")
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert "cannot be written" in line
+    assert "LOOM_DATA_DIR" in line
+
+
+def test_a_wrong_setting_gets_one_clear_line(tmp_path: Path) -> None:
+    for name, value in (("PORT", "many"), ("LOOM_TRACING", "perhaps"), ("LOOM_STORE", "mongo")):
+        done = run(tmp_path, "serve", **{name: value})
+        assert done.returncode == 1
+        (line,) = done.stderr.strip().splitlines()
+        assert name in line
+        assert value in line
+
+
+def test_a_store_that_is_not_there_is_said_when_starting(tmp_path: Path) -> None:
+    done = run(
+        tmp_path,
+        "serve",
+        PORT="0",
+        LOOM_STORE="cosmos",
+        COSMOS_ENDPOINT="http://127.0.0.1:9",
+        COSMOS_KEY="a2V5",
+    )
+    assert done.returncode != 0
+    assert "Cosmos DB" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_preparing_the_store_may_be_repeated(tmp_path: Path) -> None:
+    for _ in range(2):
+        done = run(tmp_path, "setup_storage")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("Ready: trace-events")
+
+
+def test_the_settings_for_production_pass_djangos_own_check(tmp_path: Path) -> None:
+    done = run(
+        tmp_path,
+        "check",
+        "--deploy",
+        "--fail-level",
+        "WARNING",
+        HOST="0.0.0.0",
+        LOOM_BEHIND_TLS="1",
+        LOOM_ALLOWED_HOSTS="loom.example",
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_off_this_machine_a_login_is_asked_for(tmp_path: Path) -> None:
+    with serving(tmp_path, HOST="0.0.0.0", LOOM_ALLOWED_HOSTS="127.0.0.1,0.0.0.0") as address:
+        local = address.replace("0.0.0.0", "127.0.0.1")
+        assert "Sign in" in page(f"{local}traces/")
