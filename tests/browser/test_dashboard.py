@@ -1,0 +1,208 @@
+"""What a person does with the dashboard, in a real browser."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import Watched
+from tests.cosmos_server import ROOT, skip_or_fail
+
+pytestmark = pytest.mark.browser
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def open_trace(page: Page, site: str, workflow: str, status: str = "completed") -> None:
+    page.goto(f"{site}/traces/?status={status}")
+    page.locator("a.row-link", has_text=workflow).first.click()
+    expect(page.locator("#waterfall tbody tr").first).to_be_visible()
+
+
+def test_from_the_failures_to_the_error_in_one_click(watched: Watched, site: str) -> None:
+    page = watched.page
+    page.goto(f"{site}/failures/")
+    page.locator("a.row-link", has_text="OutOfStock").click()
+    panel = page.locator("#panel")
+    expect(panel.locator("[role=tab][aria-selected=true]")).to_have_text("Error")
+    expect(panel.locator(".error-text")).to_contain_text("slide rule is no longer made")
+    expect(panel.locator(".error-text")).to_be_in_viewport()
+    expect(page.locator("#waterfall tr.selected")).to_be_in_viewport()
+    panel.get_by_role("tab", name="Message").click()
+    expect(panel).to_contain_text("slide rule")
+    panel.get_by_role("tab", name="State").click()
+    expect(panel).to_contain_text("this message did not change it")
+
+
+def test_a_run_fills_in_live_until_it_has_completed(watched: Watched, site: str) -> None:
+    page = watched.page
+    page.goto(f"{site}/workflows/order/")
+    page.get_by_label("Restocked after").fill("1")
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_url(re.compile(r"/traces/[0-9a-f]{32}/"))
+    page.evaluate("() => { window.loomStayed = true; }")
+    expect(page.locator(".trace-title .status")).to_have_text("recovered", timeout=15_000)
+    expect(page.locator("h1")).to_contain_text("completed after 1 failed attempt")
+    expect(page.locator(".live")).to_have_count(0)
+    expect(page.locator("#waterfall tbody tr", has_text="ship")).to_be_visible()
+
+
+def test_a_row_loads_its_details_only_when_it_is_clicked(watched: Watched, site: str) -> None:
+    page = watched.page
+    loaded: list[str] = []
+    page.on("request", lambda request: loaded.append(request.url))
+    open_trace(page, site, "loan-application")
+    page.wait_for_load_state("networkidle")
+    assert not [url for url in loaded if "/spans/" in url]
+    row = page.locator("#waterfall tbody tr", has_text="submit")
+    row.locator(".w-link").click()
+    expect(page.locator("#panel")).to_contain_text("applicant")
+    assert [url for url in loaded if "/spans/" in url]
+    assert "span=" in page.url
+    # The selection is in the address: a reload, or a colleague, sees the same.
+    page.reload()
+    expect(page.locator("#panel")).to_contain_text("applicant")
+    expect(page.locator("#waterfall tr.selected")).to_contain_text("submit")
+
+
+def test_state_before_and_after_are_shown_as_a_difference(watched: Watched, site: str) -> None:
+    page = watched.page
+    open_trace(page, site, "loan-application")
+    page.locator("#waterfall tbody tr", has_text="submit").locator(".w-link").click()
+    page.locator("#panel").get_by_role("tab", name="State").click()
+    difference = page.locator("#panel table.diff")
+    expect(difference).to_contain_text("$.applicant")
+    expect(difference.locator("tr", has_text="$.status")).to_contain_text("approved")
+
+
+def test_keys_walk_rows_and_errors_and_fold(watched: Watched, site: str) -> None:
+    page = watched.page
+    open_trace(page, site, "chain", "failed")
+    page.keyboard.press("e")
+    expect(page.locator("#waterfall tr.selected")).to_contain_text("BrokenLink")
+    expect(page.locator("#panel .error-text")).to_contain_text("level 4 was asked to fail")
+    page.keyboard.press("k")
+    selected = page.locator("#waterfall tr.selected")
+    expect(selected).not_to_contain_text("BrokenLink")
+    before = page.locator("#waterfall tbody tr:visible").count()
+    page.keyboard.press("ArrowLeft")
+    expect(selected).to_have_attribute("aria-expanded", "false")
+    assert page.locator("#waterfall tbody tr:visible").count() < before
+    # Going to the error opens what hides it.
+    page.keyboard.press("e")
+    expect(page.locator("#waterfall tr.selected")).to_contain_text("BrokenLink")
+    expect(page.locator("#waterfall tr.selected")).to_be_visible()
+    page.keyboard.press("Escape")
+    assert "span=" not in page.url
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def test_the_overview_chart_draws_every_span_and_selects(watched: Watched, site: str) -> None:
+    page = watched.page
+    open_trace(page, site, "chain", "failed")
+    bars = page.locator("#overview .barlayer .point")
+    expect(bars).to_have_count(page.locator("#waterfall tbody tr").count())
+    expect(page.locator("#overview .scatterlayer .point")).not_to_have_count(0)
+    box = bars.last.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator("#waterfall tr.selected")).to_have_count(1)
+    expect(page.locator("#panel [role=tab]").first).to_be_visible()
+
+
+def test_filters_change_the_list_and_the_address_without_a_reload(
+    watched: Watched, site: str
+) -> None:
+    page = watched.page
+    page.goto(f"{site}/traces/")
+    page.evaluate("() => { window.loomStayed = true; }")
+    page.get_by_label("Status").select_option("failed")
+    expect(page.locator(".status.completed")).to_have_count(0)
+    expect(page).to_have_url(re.compile("status=failed"))
+    page.get_by_label("Actor type").fill("Order")
+    expect(page.locator("a.row-link")).to_have_count(1)
+    assert page.evaluate("() => window.loomStayed") is True
+    page.go_back()
+    expect(page.locator("a.row-link")).to_have_count(3)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_every_page_is_silent_fits_its_window_and_can_be_used_by_all(
+    browser: Browser, site: str, theme: str, width: int
+) -> None:
+    if not AXE.exists():
+        skip_or_fail("axe-core is not installed: run `npm install`")
+    context = browser.new_context(
+        viewport={"width": width, "height": 900 if width == 1440 else 844},
+        color_scheme=theme,  # type: ignore[arg-type]
+        # axe is put into the page by the test, which the page's own policy forbids.
+        bypass_csp=True,
+    )
+    watched = Watched(context.new_page())
+    page = watched.page
+    page.goto(f"{site}/failures/")
+    failed = page.locator("a.row-link", has_text="OutOfStock").get_attribute("href")
+    page.goto(f"{site}/traces/?type=Counter")
+    wide = page.locator("a.row-link").last.get_attribute("href")
+    problems = []
+    for address in (
+        "/traces/",
+        "/failures/",
+        "/workflows/",
+        "/workflows/chain/",
+        "/system/",
+        "/audit/",
+        failed,
+        wide,
+        "/traces/?status=completed&type=Nobody",
+    ):
+        page.goto(f"{site}{address}")
+        page.wait_for_load_state("networkidle")
+        overflow = page.evaluate(
+            "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert overflow <= 0, f"{address} is {overflow} px too wide at {width}"
+        page.add_script_tag(content=AXE.read_text())
+        found = page.evaluate("async () => (await axe.run()).violations")
+        problems += [
+            f"{address}: {rule['id']} {[node['target'] for node in rule['nodes']][:3]}"
+            for rule in found
+            if rule["impact"] in ("serious", "critical")
+        ]
+    context.close()
+    assert problems == []
+    assert watched.complaints == []
+
+
+def test_the_theme_can_be_switched_and_is_remembered(watched: Watched, site: str) -> None:
+    page = watched.page
+    page.emulate_media(color_scheme="light")
+    page.goto(f"{site}/traces/")
+    page.get_by_role("button", name="Switch between light and dark").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.goto(f"{site}/failures/")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_a_value_is_downloaded_whole(watched: Watched, site: str, tmp_path: Path) -> None:
+    page = watched.page
+    open_trace(page, site, "loan-application")
+    page.locator("#waterfall tbody tr", has_text="submit").locator(".w-link").click()
+    with page.expect_download() as download:
+        page.locator("#panel a.download").first.click()
+    download.value.save_as(tmp_path / "message.json")
+    assert '"applicant"' in (tmp_path / "message.json").read_text()
+
+
+def test_without_scripts_everything_can_still_be_read(browser: Browser, site: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site}/failures/")
+    page.locator("a.row-link", has_text="OutOfStock").click()
+    page.locator("#waterfall tbody tr", has_text="reserve").locator(".w-link").click()
+    expect(page.locator(".error-text")).to_contain_text("slide rule is no longer made")
+    context.close()
