@@ -19,6 +19,8 @@ def open_trace(page: Page, site: str, workflow: str, status: str = "completed") 
     page.goto(f"{site}/traces/?status={status}")
     page.locator("a.row-link", has_text=workflow).first.click()
     expect(page.locator("#waterfall tbody tr").first).to_be_visible()
+    # Scripts are modules, which run after the page is there.
+    page.wait_for_load_state("networkidle")
 
 
 def test_from_the_failures_to_the_error_in_one_click(watched: Watched, site: str) -> None:
@@ -54,7 +56,6 @@ def test_a_row_loads_its_details_only_when_it_is_clicked(watched: Watched, site:
     loaded: list[str] = []
     page.on("request", lambda request: loaded.append(request.url))
     open_trace(page, site, "loan-application")
-    page.wait_for_load_state("networkidle")
     assert not [url for url in loaded if "/spans/" in url]
     row = page.locator("#waterfall tbody tr", has_text="submit")
     row.locator(".w-link").click()
