@@ -41,6 +41,7 @@ class Config:
     tracing: bool
     archive: bool
     trace_flush_seconds: float
+    actors: tuple[str, ...]
     run_workers: bool
     concurrency: int
     lease_seconds: float
@@ -88,6 +89,7 @@ def load_config(environ: Mapping[str, str] = os.environ) -> Config:
         tracing=read.flag("LOOM_TRACING", True),
         archive=read.flag("LOOM_ARCHIVE", True),
         trace_flush_seconds=read.number("LOOM_TRACE_FLUSH_SECONDS", 0.5, 0.05, 60.0),
+        actors=read.names("LOOM_ACTORS", ()),
         run_workers=read.flag("LOOM_RUN_WORKERS", False),
         concurrency=read.integer("LOOM_CONCURRENCY", 64, 1, 10_000),
         lease_seconds=read.number("LOOM_LEASE_SECONDS", 30.0, 1.0, 3_600.0),

@@ -8,10 +8,10 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 from actors import services as actor_services
 from actors.activity import ActivityExecutor
+from actors.actor import Actor
 from actors.archive import MESSAGE_ARCHIVE, MessageArchive
 from actors.deadletters import DEAD_LETTERS, DeadLetters
 from actors.journal import ACTOR_JOURNALS
@@ -19,10 +19,10 @@ from actors.locks import SqliteLocks
 from actors.queues import Depth, SqliteQueue
 from actors.resolvers import ActorDataLoaders
 from actors.runtime import ActorRuntime
-from actors.samples import ACTOR_TYPES, WORKFLOWS
 from actors.stores import ACTOR_STATES, CosmosStateStore
 from actors.worker import ActorWorker, WorkerStats
 from loomweb.config import Config, ConfigError, CosmosConfig
+from loomweb.plugins import Served, load_actors
 from storage import Container, StorageError, Store
 from storage.cosmos import CosmosStore
 from storage.sqlite import Database, SqliteStore
@@ -74,7 +74,9 @@ class Loom:
         containers: Mapping[str, Container],
         queue: SqliteQueue,
         locks: SqliteLocks,
+        served: Served,
     ) -> None:
+        self.served = served
         self.config = config
         self.store = store
         self.containers = containers
@@ -116,12 +118,12 @@ class Loom:
         )
         self.executor = ActivityExecutor()
 
-    def start_worker(self, *actor_types: Any) -> ActorWorker:
-        """Start handling messages of `actor_types` (the samples' when none are given)."""
+    def start_worker(self, *actor_types: type[Actor]) -> ActorWorker:
+        """Start handling messages of `actor_types` (all that are served, when none are given)."""
         self.worker = ActorWorker(
             self.runtime,
             self.queue,
-            actor_types or ACTOR_TYPES,
+            actor_types or self.served.actor_types,
             self.executor,
             tracer=self.writer,
             message_archive=self.archive,
@@ -195,10 +197,11 @@ async def open_loom(config: Config) -> Loom:
     """Build everything from the settings and install it for the pages of this process.
 
     Raises:
-        ConfigError: the settings ask for something that is not installed.
+        ConfigError: the settings name something that is not installed or cannot be imported.
         storage.StorageError: the store does not answer.
     """
     global _current
+    served = load_actors(config.actors)
     database = Database(config.database_file, synchronous=config.synchronous)
     store = SqliteStore(database) if config.cosmos is None else _cosmos_store(config.cosmos)
     try:
@@ -210,13 +213,13 @@ async def open_loom(config: Config) -> Loom:
         await store.close()
         await database.close()
         raise
-    loom = Loom(config, store, database, containers, queue, locks)
+    loom = Loom(config, store, database, containers, queue, locks, served)
     if loom.writer is not None:
         loom.writer.start()
     tracing_services.install(
         tracing_services.TracingServices(loom.reader, loom.reconstructor, loom.writer)
     )
-    actor_services.install(actor_services.ActorServices(loom.runtime, WORKFLOWS))
+    actor_services.install(actor_services.ActorServices(loom.runtime, served.workflows))
     if config.run_workers:
         loom.start_worker()
     _current = loom
