@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 import subprocess
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from actors import Message
+from actors import Message, Started
 from actors.samples import WORKFLOWS
 from actors.samples.offers import LoanOffers
 from loomweb import wiring
@@ -22,7 +23,13 @@ from tests.offer_log import make_log, recount
 from tests.processes import environment, start
 from tracing import Outcome
 
-QUICK = {"LOOM_LEASE_SECONDS": "1", "LOOM_TRACE_FLUSH_SECONDS": "0.05"}
+Wave = Callable[[], Awaitable[object]]
+# Two turns at a time: slow enough to be met at work.
+QUICK = {
+    "LOOM_LEASE_SECONDS": "1",
+    "LOOM_TRACE_FLUSH_SECONDS": "0.05",
+    "LOOM_CONCURRENCY": "2",
+}
 
 
 async def left_to_do(loom: Loom) -> int:
@@ -38,23 +45,24 @@ async def new_worker(folder: Path) -> subprocess.Popen[str]:
     return worker
 
 
-async def work_under_fire(folder: Path, loom: Loom, kills: int, seed: int) -> int:
-    """Run two worker processes, kill -9 one again and again; returns how often that hit work."""
-    source = random.Random(seed)
+async def work_under_fire(folder: Path, loom: Loom, waves: list[Wave]) -> int:
+    """Let two worker processes do each wave of work, and kill -9 one of them in its midst.
+
+    Returns how many of the kills met unfinished work.
+    """
     hits = 0
     workers = [await new_worker(folder) for _ in range(2)]
     try:
-        for _ in range(kills):
-            left = await left_to_do(loom)
-            # Wait for progress, so that each kill meets a worker that is at work.
-            for _ in range(400):
-                if await left_to_do(loom) < left or not left:
-                    break
-                await asyncio.sleep(0.02)
-            await asyncio.sleep(source.random() * 0.05)
+        for wave in waves:
+            await wave()
+            begun = await left_to_do(loom)
+            async with asyncio.timeout(60):
+                # Some of it must be done, so that the kill meets a worker that is at work.
+                while await left_to_do(loom) == begun:
+                    await asyncio.sleep(0.002)
             victim = workers.pop(0)
-            hits += bool(await left_to_do(loom))
             victim.send_signal(signal.SIGKILL)
+            hits += bool(await left_to_do(loom))
             await asyncio.to_thread(victim.communicate)
             workers.append(await new_worker(folder))
         async with asyncio.timeout(90):
@@ -91,10 +99,10 @@ async def test_every_row_counts_exactly_once_though_workers_are_killed(tmp_path:
             sent.append(
                 Message.new(LoanOffers.address(row.application), "offer_event", payload, trace=root)
             )
-        await loom.runtime.dispatch(sent)
-        await loom.writer.flush()
-        hits = await work_under_fire(tmp_path / "data", loom, kills=3, seed=7)
-        assert hits >= 1
+        third = len(sent) // 3
+        parts = (sent[:third], sent[third : 2 * third], sent[2 * third :])
+        waves: list[Wave] = [partial(loom.runtime.dispatch, part) for part in parts]
+        assert await work_under_fire(tmp_path / "data", loom, waves) >= 1
         expected, broken = recount(rows)
         ended: Counter[str] = Counter()
         for application, state in expected.items():
@@ -112,24 +120,25 @@ async def test_every_row_counts_exactly_once_though_workers_are_killed(tmp_path:
 async def test_runs_of_many_actors_finish_and_their_references_never_lie(tmp_path: Path) -> None:
     loom = await wiring.open_loom(configured(tmp_path))
     try:
-        started = [
-            await loom.runtime.start(WORKFLOWS[name], payload)
-            for name, payload in (
-                ("chain", {"depth": 60}),
-                ("word-count", {"children": 60, "words": 400}),
-                ("chain", {"depth": 40}),
-                ("word-count", {"children": 40, "words": 300}),
-            )
+        started: dict[str, Started] = {}
+
+        async def begin(name: str, workflow: str, **payload: int) -> None:
+            started[name] = await loom.runtime.start(WORKFLOWS[workflow], payload)
+
+        waves: list[Wave] = [
+            partial(begin, "deep", "chain", depth=60),
+            partial(begin, "wide", "word-count", children=60, words=400),
+            partial(begin, "wider", "word-count", children=90, words=300),
         ]
+        assert await work_under_fire(tmp_path, loom, waves) >= 1
         assert loom.writer is not None
         await loom.writer.flush()
-        await work_under_fire(tmp_path, loom, kills=3, seed=3)
-        for run, children in ((started[1], 60), (started[3], 40)):
-            state: Any = (await loom.state_store.load(run.actor_id)).data
+        for name, children in (("wide", 60), ("wider", 90)):
+            state: Any = (await loom.state_store.load(started[name].actor_id)).data
             assert (state["received"], state["done"]) == (children, True)
-        for run, depth in ((started[0], 60), (started[2], 40)):
-            assert (await loom.state_store.load(run.actor_id)).data["reached"] == depth
-        for run in started:
+        deep = await loom.state_store.load(started["deep"].actor_id)
+        assert deep.data["reached"] == 60
+        for run in started.values():
             assert run.trace_id is not None
             tree = await loom.reconstructor.reconstruct(run.trace_id)
             assert tree is not None

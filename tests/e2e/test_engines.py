@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from django.test import AsyncClient
 
+from actors.samples import WORKFLOWS
 from loomweb import wiring
 from loomweb.config import load_config
 from loomweb.seed import RUNS, seed_when_empty
@@ -85,3 +86,52 @@ async def test_sample_runs_fail_recover_and_complete_and_every_reference_loads(
         assert outcomes == {Outcome.LOADED}
     failures = await loom.reader.find_failures(FailureFilter(error_type="OutOfStock"))
     assert [failure.outcome.value for failure in failures.failures] == ["dead_lettered"]
+
+
+async def test_what_happens_is_recorded_without_a_line_in_the_actors(
+    loom: Loom, transactional_db: None
+) -> None:
+    await seed_when_empty()
+    await AsyncClient().post("/workflows/chain/", {"chain-depth": 1, "chain-fail_at": 0})
+    await settled(loom)
+    # An actor that is not in memory any more. Blocked and lost locks and duplicates take a second
+    # worker: tests/actors/test_worker.py has them.
+    started = await loom.runtime.start(WORKFLOWS["chain"], {"depth": 1}, key="again")
+    await settled(loom)
+    loom.runtime.deactivate(started.actor_id)
+    await loom.runtime.send(started.actor_id, "reached", {"depth": 1})
+    await settled(loom)
+    family = "cosmosdb" if loom.store.engine == "cosmos" else "store"
+    seen: set[str] = set()
+    for summary in (await loom.reader.find_traces(limit=100)).traces:
+        trace = await loom.reader.get_trace(summary.trace_id)
+        assert trace is not None
+        seen |= {event.type for event in trace.events}
+    assert seen == {
+        "http:request",
+        "workflow:started",
+        "workflow:completed",
+        "workflow:failed",
+        "queue:enqueued",
+        "queue:dequeued",
+        "message:received",
+        "message:started",
+        "message:completed",
+        "message:failed",
+        "message:retried",
+        "message:dead_lettered",
+        "message:sent",
+        "actor:created",
+        "actor:activated",
+        "actor:state_changed",
+        "activity:scheduled",
+        "activity:started",
+        "activity:completed",
+        "activity:failed",
+        "activity:retried",
+        "child:spawned",
+        f"{family}:read",
+        f"{family}:write",
+        "lock:acquired",
+        "lock:released",
+    }
