@@ -130,6 +130,15 @@ class Store(Protocol):
     async def container(self, spec: ContainerSpec) -> Container:
         """Return the container of this spec, created in the engine when it is missing."""
 
+    async def differences(self, spec: ContainerSpec) -> list[str]:
+        """Return how the engine's container differs from its spec, in sentences; often none."""
+
+    async def update(self, spec: ContainerSpec) -> None:
+        """Make the container's TTL and indexes what its spec says, creating it when missing.
+
+        The partition key of a container that holds documents cannot change.
+        """
+
     async def ping(self) -> None:
         """Return when the engine answers; raise `Unavailable` when it does not."""
 

@@ -28,14 +28,18 @@ class Index:
 
     All of `order` goes the same way; `descending` says which. Engines add the id as the last
     column, because keyset paging needs a total order.
+
+    `covers` are paths that such a query may also filter by, arrays included. An engine keeps them
+    in the index if it can: what they rule out then costs no document read.
     """
 
     order: tuple[str, ...]
     equal: tuple[str, ...] = ()
     descending: bool = False
+    covers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for path in (*self.equal, *self.order):
+        for path in (*self.equal, *self.order, *self.covers):
             check_path(path)
 
 
@@ -48,7 +52,7 @@ class ContainerSpec:
         partition_key: the top-level field that holds the partition key, without a slash.
         default_ttl: seconds a document lives after its last write; None keeps it for ever.
             A document's own `ttl` field (seconds, or -1 for ever) goes before it.
-        indexed: paths that filters may name in cross-partition queries.
+        indexed: paths that filters may name, with an index of their own.
         indexes: composite indexes for ordered queries.
     """
 
@@ -65,5 +69,15 @@ class ContainerSpec:
             raise ValueError(f"partition key {self.partition_key!r} must be a top-level field")
         for path in self.indexed:
             check_path(path)
+        if len({path.lower() for path in self.paths}) < len(self.paths):
+            raise ValueError(f"{self.name}: paths that differ only in case")
         if self.default_ttl is not None and self.default_ttl <= 0:
             raise ValueError("default_ttl is in seconds and positive, or None to keep for ever")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every path that is declared as queried, sorted; the id, which always is, left out."""
+        found = {*self.indexed}
+        for index in self.indexes:
+            found.update(index.equal, index.order, index.covers)
+        return tuple(sorted(found - {"id", self.partition_key}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from storage.errors import InvalidQuery
@@ -42,18 +43,34 @@ def select(spec: ContainerSpec, query: Query) -> tuple[str, Parameters]:
         after = decode_cursor(query.cursor, len(paths))
         conditions.append(_after(paths, after, sign, bind))
     direction = "DESC" if query.descending else "ASC"
-    order = ", ".join(f"{field(path)} {direction}" for path in paths)
+    # What is equal in all of the result does not change its order, but naming it lets Cosmos DB
+    # use the composite index that begins with it.
+    named = [*_equal_of(spec, query), *paths]
+    order = ", ".join(f"{field(path)} {direction}" for path in named)
     filters = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     text = f"SELECT TOP {query.limit + 1} * FROM c{filters} ORDER BY {order}"  # noqa: S608
     return text, [{"name": f"@p{i}", "value": value} for i, value in enumerate(values)]
 
 
+def _equal_of(spec: ContainerSpec, query: Query) -> tuple[str, ...]:
+    """Return the leading paths of the most specific index that the query can use."""
+    equal = {where.path for where in query.where if where.op == "="}
+    usable = [
+        index.equal
+        for index in spec.indexes
+        if index.order == query.order_by
+        and index.descending == query.descending
+        and equal.issuperset(index.equal)
+    ]
+    return max(usable, key=len, default=())
+
+
 def indexing_policy(spec: ContainerSpec) -> dict[str, Any]:
     """Return a policy that indexes what is queried and nothing else: writes are charged by it."""
-    paths = {*spec.indexed, *(path for index in spec.indexes for path in index.equal + index.order)}
-    included = [{"path": f"/{path.replace('.', '/')}/?"} for path in sorted(paths)]
+    included = [{"path": f"/{path.replace('.', '/')}/?"} for path in spec.paths]
     # `contains` looks into arrays, whose elements have a path of their own.
-    included += [{"path": f"/{path.replace('.', '/')}/[]/?"} for path in spec.indexed]
+    arrays = {*spec.indexed, *(path for index in spec.indexes for path in index.covers)}
+    included += [{"path": f"/{path.replace('.', '/')}/[]/?"} for path in sorted(arrays)]
     composite = []
     for index in spec.indexes:
         order = "descending" if index.descending else "ascending"
@@ -69,6 +86,42 @@ def indexing_policy(spec: ContainerSpec) -> dict[str, Any]:
         "includedPaths": included,
         "excludedPaths": [{"path": "/*"}],
         "compositeIndexes": composite,
+    }
+
+
+def differences(spec: ContainerSpec, found: Mapping[str, Any]) -> list[str]:
+    """Return how a container's properties, as Cosmos DB gives them, differ from its spec."""
+    said = []
+    key = [f"/{spec.partition_key}"]
+    if found.get("partitionKey", {}).get("paths") != key:
+        paths = found.get("partitionKey", {}).get("paths")
+        said.append(f"{spec.name}: the partition key is {paths}, not {key}; it cannot be changed")
+    if found.get("defaultTtl") != spec.default_ttl:
+        said.append(
+            f"{spec.name}: documents live {found.get('defaultTtl')} seconds by default, not"
+            f" {spec.default_ttl}"
+        )
+    have, want = found.get("indexingPolicy", {}), indexing_policy(spec)
+    for name in ("includedPaths", "excludedPaths"):
+        # Cosmos DB excludes the etag by itself.
+        there = {path["path"] for path in have.get(name, ())} - {'/"_etag"/?', "/_etag/?"}
+        wanted = {path["path"] for path in want[name]}
+        if there != wanted:
+            missing, extra = sorted(wanted - there), sorted(there - wanted)
+            said.append(f"{spec.name}: {name} lack {missing} and have {extra} besides")
+    if _composites(have) != _composites(want):
+        lacking = len(_composites(want) - _composites(have))
+        extra_ones = len(_composites(have) - _composites(want))
+        said.append(
+            f"{spec.name}: {lacking} composite indexes are missing, {extra_ones} are not used"
+        )
+    return said
+
+
+def _composites(policy: Mapping[str, Any]) -> set[tuple[tuple[str, str], ...]]:
+    return {
+        tuple((part["path"], part.get("order", "ascending")) for part in index)
+        for index in policy.get("compositeIndexes") or ()
     }
 
 

@@ -29,6 +29,13 @@ class MemoryStore:
     async def container(self, spec: ContainerSpec) -> MemoryContainer:
         return self._containers.setdefault(spec.name, MemoryContainer(spec, clock=self._clock))
 
+    async def differences(self, spec: ContainerSpec) -> list[str]:
+        there = spec.name in self._containers
+        return [] if there else [f"{spec.name}: there is no such container"]
+
+    async def update(self, spec: ContainerSpec) -> None:
+        (await self.container(spec)).spec = spec
+
     async def ping(self) -> None:
         return
 

@@ -13,7 +13,7 @@ from storage.document import decode, encode, expires_at
 from storage.errors import Conflict, InvalidQuery, NotFound, PreconditionFailed
 from storage.query import Query, encode_cursor
 from storage.spec import ContainerSpec
-from storage.sqlite import translate
+from storage.sqlite import schema, translate
 from storage.sqlite.database import Database
 
 T = TypeVar("T")
@@ -35,14 +35,14 @@ class SqliteStore:
         self._clock = clock
 
     async def container(self, spec: ContainerSpec) -> SqliteContainer:
-        statements = translate.schema(spec)
-
-        def create(connection: sqlite3.Connection) -> None:
-            for statement in statements:
-                connection.execute(statement)
-
-        await self._database.write(create)
+        await self._database.write(lambda connection: schema.prepare(connection, spec))
         return SqliteContainer(self._database, spec, clock=self._clock)
+
+    async def differences(self, spec: ContainerSpec) -> list[str]:
+        return await self._database.read(lambda connection: schema.differences(connection, spec))
+
+    async def update(self, spec: ContainerSpec) -> None:
+        await self.container(spec)
 
     async def ping(self) -> None:
         await self._database.read(lambda connection: connection.execute("SELECT 1").fetchone())
@@ -65,17 +65,25 @@ class SqliteContainer:
         self._database = database
         self._clock = clock
         self._table = translate.table_name(spec)
+        names = [translate.column(path) for path in spec.paths]
+        every = ["lsn", "pk", "id", "body", "modified", "expires", *names]
+        marks = ", ".join("?" * len(every))
+        self._insert = f"INTO {self._table} ({', '.join(every)}) VALUES ({marks})"
+        changed = ["lsn", "body", "modified", "expires", *names]
+        self._set = ", ".join(f"{name} = ?" for name in changed)
+        self._excluded = ", ".join(f"{name} = excluded.{name}" for name in changed)
         self._operations: Counter[str] = Counter()
         self._writes = 0
 
     async def create(self, body: Body) -> Document:
         id, partition, encoded = encode(self.spec, body)
         now = self._clock()
-        row = (partition, id, encoded, int(now), expires_at(self.spec, body, now))
+        fields = translate.columns(self.spec, body)
+        row = (partition, id, encoded, int(now), expires_at(self.spec, body, now), *fields)
 
         def insert(connection: sqlite3.Connection) -> int:
             lsn = self._database.next_number()
-            statement = f"INSERT OR IGNORE INTO {self._table} VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608
+            statement = f"INSERT OR IGNORE {self._insert}"
             if connection.execute(statement, (lsn, *row)).rowcount == 1:
                 return lsn
             # What stands in the way may have expired.
@@ -125,13 +133,17 @@ class SqliteContainer:
         id, partition, encoded = encode(self.spec, body)
         now = self._clock()
         expires = expires_at(self.spec, body, now)
+        fields = translate.columns(self.spec, body)
 
         def update(connection: sqlite3.Connection) -> int:
             lsn = self._database.next_number()
             changed = connection.execute(
-                f"UPDATE {self._table} SET lsn = ?, body = ?, modified = ?, expires = ?"  # noqa: S608
+                f"UPDATE {self._table} SET {self._set}"  # noqa: S608
                 " WHERE pk = ? AND id = ? AND lsn = ? AND (expires IS NULL OR expires > ?)",
-                (lsn, encoded, int(now), expires, partition, id, _lsn(if_etag), int(now)),
+                (
+                    *(lsn, encoded, int(now), expires, *fields),
+                    *(partition, id, _lsn(if_etag), int(now)),
+                ),
             ).rowcount
             if not changed:
                 self._refuse(connection, id, partition, now)
@@ -144,14 +156,13 @@ class SqliteContainer:
         id, partition, encoded = encode(self.spec, body)
         now = self._clock()
         expires = expires_at(self.spec, body, now)
+        fields = translate.columns(self.spec, body)
 
         def put(connection: sqlite3.Connection) -> int:
             lsn = self._database.next_number()
             connection.execute(
-                f"INSERT INTO {self._table} VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (pk, id)"  # noqa: S608
-                " DO UPDATE SET lsn = excluded.lsn, body = excluded.body,"
-                " modified = excluded.modified, expires = excluded.expires",
-                (lsn, partition, id, encoded, int(now), expires),
+                f"INSERT {self._insert} ON CONFLICT (pk, id) DO UPDATE SET {self._excluded}",
+                (lsn, partition, id, encoded, int(now), expires, *fields),
             )
             return lsn
 

@@ -3,30 +3,66 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from storage.container import Document
+import msgspec
+
+from storage.container import Body, Document
 from storage.errors import InvalidQuery
 from storage.query import Query, Scalar, Where, decode_cursor
 from storage.spec import ContainerSpec, check_path
 
+Encoded = str | int | float | None
+_EDGE = "\x1f"
+"""Stands around each element of an array; JSON text never holds it."""
 
-def field(path: str) -> str:
-    """Return the SQL expression of a document's field, the same text in queries and indexes."""
+
+def field(spec: ContainerSpec, path: str) -> str:
+    """Return the SQL expression of a document's field: its column, if it has one."""
     if path == "id":
         return "id"
+    if path == spec.partition_key:
+        return "pk"
+    if path in spec.paths:
+        return column(path)
     return f"json_extract(body, '$.{check_path(path)}')"
 
 
+def column(path: str) -> str:
+    """Return the quoted name of the column that holds a declared path."""
+    return f'"{check_path(path)}:"'
+
+
+def columns(spec: ContainerSpec, body: Body) -> list[Encoded]:
+    """Return what a document has at each of `spec.paths`, as its row holds it.
+
+    Scalars are kept as they are. An array becomes the JSON of its scalars with a separator around
+    each, so that one `instr` finds an element without reading the document.
+    """
+    found: list[Encoded] = []
+    for path in spec.paths:
+        value: object = body
+        for part in path.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if isinstance(value, list | tuple | set):
+            value = _EDGE + "".join(element(item) + _EDGE for item in value) if value else None
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            value = float(value)
+        found.append(value if isinstance(value, str | int | float) else None)
+    return found
+
+
+def element(value: object) -> str:
+    """Return an array's scalar as the column writes it; numbers that are equal, equally."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return msgspec.json.encode(value).decode()
+
+
 def schema(spec: ContainerSpec) -> list[str]:
-    """Return the statements that create a container's table and indexes where missing."""
+    """Return the statements that create a container's indexes where missing."""
     table = table_name(spec)
     statements = [
-        (
-            f"CREATE TABLE IF NOT EXISTS {table} (lsn INTEGER PRIMARY KEY, pk TEXT NOT NULL,"
-            " id TEXT NOT NULL, body TEXT NOT NULL, modified INTEGER NOT NULL, expires INTEGER,"
-            " UNIQUE (pk, id))"
-        ),
         (
             f"CREATE INDEX IF NOT EXISTS {_index_name(spec, 'expires')} ON {table} (expires)"
             " WHERE expires IS NOT NULL"
@@ -34,18 +70,33 @@ def schema(spec: ContainerSpec) -> list[str]:
     ]
     for path in spec.indexed:
         statements.append(
-            f"CREATE INDEX IF NOT EXISTS {_index_name(spec, path)} ON {table} ({field(path)}, id)"
-            f" WHERE {field(path)} IS NOT NULL"
+            f"CREATE INDEX IF NOT EXISTS {_index_name(spec, path)} ON {table}"
+            f" ({field(spec, path)}, id) WHERE {field(spec, path)} IS NOT NULL"
         )
     for index in spec.indexes:
         paths = (*index.equal, *index.order)
-        columns = ", ".join(field(path) for path in paths)
-        present = " AND ".join(f"{field(path)} IS NOT NULL" for path in paths)
-        name = _index_name(spec, "+".join(paths))
-        statements.append(
-            f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({columns}, id) WHERE {present}"
-        )
+        # Whether it has expired belongs to what an index can rule out, too.
+        extra = [*(field(spec, path) for path in index.covers), "expires"]
+        keys = ", ".join([*(field(spec, path) for path in paths), "id", *extra])
+        present = " AND ".join(f"{field(spec, path)} IS NOT NULL" for path in paths)
+        name = _index_name(spec, f"{paths}{index.covers}")
+        statements.append(f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({keys}) WHERE {present}")
     return statements
+
+
+def index_names(spec: ContainerSpec) -> set[str]:
+    """Return the names of the indexes that `schema` creates, without quotes."""
+    return {statement.split('"')[1] for statement in schema(spec)}
+
+
+def table(spec: ContainerSpec) -> str:
+    """Return the statement that creates a container's table where missing."""
+    fields = "".join(f", {column(path)}" for path in spec.paths)
+    return (
+        f"CREATE TABLE IF NOT EXISTS {table_name(spec)} (lsn INTEGER PRIMARY KEY,"
+        " pk TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, modified INTEGER NOT NULL,"
+        f" expires INTEGER{fields}, UNIQUE (pk, id))"
+    )
 
 
 def table_name(spec: ContainerSpec) -> str:
@@ -65,15 +116,15 @@ def select(spec: ContainerSpec, query: Query, now: int) -> tuple[str, list[Scala
         conditions.append("pk = ?")
         parameters.append(query.partition)
     for where in query.where:
-        text, values = _condition(where)
+        text, values = _condition(spec, where)
         conditions.append(text)
         parameters += values
-    ordered = {where.path for where in query.where if where.op != "contains"}
+    ordered = {where.path for where in query.where}
     for path in query.order_by:
         # Stated for the partial index's sake too: SQLite must see that its condition holds.
         if path not in ordered:
-            conditions.append(f"{field(path)} IS NOT NULL")
-    keys = [*(field(path) for path in query.order_by), "id"]
+            conditions.append(f"{field(spec, path)} IS NOT NULL")
+    keys = [*(field(spec, path) for path in query.order_by), "id"]
     direction = "DESC" if query.descending else "ASC"
     if query.cursor is not None:
         after = decode_cursor(query.cursor, len(keys))
@@ -108,8 +159,8 @@ def value_at(body: object, path: str) -> Scalar:
     return value
 
 
-def _condition(where: Where) -> tuple[str, Sequence[Scalar]]:
-    expression = field(where.path)
+def _condition(spec: ContainerSpec, where: Where) -> tuple[str, Sequence[Scalar]]:
+    expression = field(spec, where.path)
     if where.op == "in":
         values = where.value if isinstance(where.value, tuple) else ()
         return f"{expression} IN ({', '.join('?' * len(values))})", values
@@ -117,6 +168,8 @@ def _condition(where: Where) -> tuple[str, Sequence[Scalar]]:
     if isinstance(value, tuple):
         raise InvalidQuery(f"the operator {where.op!r} takes one value")
     if where.op == "contains":
+        if where.path in spec.paths:
+            return f"instr({expression}, ?) > 0", [f"{_EDGE}{element(value)}{_EDGE}"]
         elements = f"json_each(body, '$.{check_path(where.path)}')"
         return f"EXISTS (SELECT 1 FROM {elements} WHERE value = ?)", [value]  # noqa: S608
     if where.op == "prefix":

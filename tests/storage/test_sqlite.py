@@ -13,7 +13,7 @@ import pytest
 
 from actors.deadletters import DEAD_LETTERS
 from actors.journal import ACTOR_JOURNALS
-from storage import ContainerSpec, NotFound, Query, Unavailable, Where
+from storage import ContainerSpec, Index, NotFound, Query, Unavailable, Where
 from storage.sqlite import Database, SqliteStore, translate
 from tracing.containers import TRACE_EVENTS
 
@@ -81,10 +81,34 @@ LISTS = [
     (TRACE_EVENTS, Query((Where("startedAt", ">=", 5),), None, ("startedAt",), True)),
     (TRACE_EVENTS, Query((Where("status", "=", "failed"),), None, ("startedAt",), True)),
     (TRACE_EVENTS, Query((Where("rootActor", "=", "A/1"),), None, ("startedAt",), True)),
+    (TRACE_EVENTS, Query((Where("correlation", "=", "c"),), None, ("startedAt",), True)),
+    (TRACE_EVENTS, Query((Where("messageTypes", "contains", "m"),), None, ("startedAt",), True)),
+    (
+        TRACE_EVENTS,
+        Query(
+            (
+                Where("status", "=", "failed"),
+                Where("actorTypes", "contains", "A"),
+                Where("errorTypes", "contains", "E"),
+                Where("duration", ">=", 5),
+                Where("startedAt", ">=", 5),
+            ),
+            None,
+            ("startedAt",),
+            True,
+        ),
+    ),
+    (TRACE_EVENTS, Query((Where("fingerprint", "=", "f"),), None, ("failedAt",))),
+    (TRACE_EVENTS, Query((Where("promotedAt", ">=", 5),), None, ("promotedAt",))),
+    (TRACE_EVENTS, Query((Where("intentAt", "<", 5),), None, ("intentAt",))),
+    (
+        TRACE_EVENTS,
+        Query((Where("resolution", "=", "hour"), Where("bucket", ">=", 5)), order_by=("bucket",)),
+    ),
     (TRACE_EVENTS, Query((), None, ("failedAt",), True)),
     (TRACE_EVENTS, Query((Where("errorType", "=", "E"),), None, ("failedAt",), True)),
     (TRACE_EVENTS, Query((Where("actorType", "=", "A"),), None, ("failedAt",), True)),
-    (TRACE_EVENTS, Query((Where("k", "=", "g"),), "trace")),
+    (TRACE_EVENTS, Query((), "trace")),
     (ACTOR_JOURNALS, Query((Where("id", ">=", "000000000005"),), "A/1")),
     (ACTOR_JOURNALS, Query((Where("messageId", "=", "m"),), "A/1")),
     (DEAD_LETTERS, Query((), None, ("at",), True)),
@@ -102,7 +126,27 @@ async def test_the_lists_of_the_product_are_read_from_an_index_without_sorting(
         lambda c: [row[3] for row in c.execute(f"EXPLAIN QUERY PLAN {text}", parameters)]
     )
     assert len(plan) == 1, plan
+    # SEARCH, not SCAN: it begins where the range, the key or the cursor says.
+    assert plan[0].startswith("SEARCH")
     assert "USING INDEX" in plan[0]
+    await database.close()
+
+
+async def test_a_table_of_an_older_spec_is_brought_up_to_date_and_keeps_its_documents(
+    tmp_path: Path,
+) -> None:
+    database = Database(tmp_path / "older.db")
+    store = SqliteStore(database)
+    older = ContainerSpec("things", "k", indexes=(Index(order=("at",)),))
+    things = await store.container(older)
+    for number in range(1_200):
+        await things.create({"id": f"{number:04d}", "k": "a", "at": number, "tags": ["x", number]})
+    newer = ContainerSpec("things", "k", indexes=(Index(order=("at",), covers=("tags",)),))
+    assert len(await store.differences(newer)) == 2
+    things = await store.container(newer)
+    assert await store.differences(newer) == []
+    page = await things.query(Query((Where("tags", "contains", 777),), order_by=("at",)))
+    assert [document.body["id"] for document in page.documents] == ["0777"]
     await database.close()
 
 
