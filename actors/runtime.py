@@ -80,7 +80,7 @@ class ActorRuntime:
             payload,
             message_id=message_id,
             correlation_id=correlation_id,
-            trace=self._span_below(trace),
+            trace=self._span_below(trace, actor_id.partition("/")[0]),
         )
         await self.dispatch([message])
         return message
@@ -100,12 +100,12 @@ class ActorRuntime:
         Raises:
             InvalidMessage, TooLarge: nothing was started.
         """
-        run = self._span_below(request_trace)
+        run = self._span_below(request_trace, workflow.name)
         message = Message.new(
             workflow.new_actor(key),
             workflow.message_type,
             payload,
-            trace=self._span_below(run) if run is not None else None,
+            trace=self._span_below(run, workflow.name) if run is not None else None,
             workflow=workflow.name,
             workflow_parent=None if run is None else run.parent_span_id,
         )
@@ -148,7 +148,9 @@ class ActorRuntime:
                 SpanEmitter(self.tracer, run.trace, message.actor_id, run.name).emit(
                     "workflow:started", message_ref(message), at_ns=at_ns
                 )
-            span.emit("queue:enqueued", message_ref(message), at_ns=at_ns)
+            span.emit(
+                "queue:enqueued", message_ref(message), at_ns=at_ns, peer=message.metadata.sender
+            )
 
     async def activate(self, actor_id: str, span: SpanEmitter | None = None) -> Fold:
         """Return the actor, from memory when it is in use, else from its store."""
@@ -181,9 +183,9 @@ class ActorRuntime:
         )
         fold.snapshot_version = fold.version
 
-    def _span_below(self, parent: TraceContext | None) -> TraceContext | None:
+    def _span_below(self, parent: TraceContext | None, name: str) -> TraceContext | None:
         if self.tracer is None:
             return None
         if parent is None:
-            return self.tracer.create_root_trace()
+            return self.tracer.create_root_trace(name)
         return self.tracer.create_child_span(parent)

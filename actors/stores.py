@@ -184,6 +184,7 @@ class CosmosStateStore:
                 name=container,
                 duration_ns=time.monotonic_ns() - started,
                 refs=(Ref(RefKind.DOCUMENT, actor_id, f"{container}/{document}"),),
+                sampled=trace.sampled,
             )
         )
 

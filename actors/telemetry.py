@@ -47,6 +47,7 @@ class SpanEmitter:
         error_type: str | None = None,
         fingerprint: str | None = None,
         at_ns: int | None = None,
+        peer: str | None = None,
     ) -> None:
         """Emit one event; `name` and `attempt` replace the span's own, `at_ns` the present."""
         context = self._context
@@ -64,6 +65,8 @@ class SpanEmitter:
                 error_type,
                 fingerprint,
                 refs,
+                peer,
+                context.sampled,
             )
         )
 
@@ -77,7 +80,7 @@ class SpanEmitter:
 def message_span(tracer: TraceWriter | None, message: Message, attempt: int) -> SpanEmitter | None:
     """Return the emitter of a message's span; None when the message is not traced."""
     trace = message.trace
-    if tracer is None or trace is None or not trace.sampled:
+    if tracer is None or trace is None:
         return None
     return SpanEmitter(tracer, trace, message.actor_id, message.message_type, attempt)
 
@@ -85,11 +88,11 @@ def message_span(tracer: TraceWriter | None, message: Message, attempt: int) -> 
 def workflow_span(tracer: TraceWriter | None, message: Message) -> SpanEmitter | None:
     """Return the emitter of the run that ends with this message; None when there is none."""
     trace, workflow = message.trace, message.metadata.workflow
-    if tracer is None or workflow is None or trace is None or not trace.sampled:
+    if tracer is None or workflow is None or trace is None:
         return None
     if trace.parent_span_id is None:
         return None
     context = TraceContext(
-        trace.trace_id, trace.parent_span_id, message.metadata.workflow_parent, True
+        trace.trace_id, trace.parent_span_id, message.metadata.workflow_parent, trace.sampled
     )
     return SpanEmitter(tracer, context, message.actor_id, workflow)

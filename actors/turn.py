@@ -62,6 +62,7 @@ class Turn:
         self._sent: list[tuple[str, Message]] = []
         self._changed = False
         self._token = uuid4().hex[:16]
+        self._began = 0
         self._expected: Mapping[str, Any] = fold.data
         # A copy, so that a handler which changes it in place cannot change the actor.
         self.state: Mapping[str, Any] = msgspec.json.decode(msgspec.json.encode(fold.data))
@@ -74,6 +75,7 @@ class Turn:
             storage.StorageError: the journal could not be written.
             Exception: what the handler raised.
         """
+        self._began = time.monotonic_ns()
         await actor_class(self).handle(self.message)
         if self._cursor < len(self._history):
             left = self._history[self._cursor]
@@ -111,7 +113,13 @@ class Turn:
             span.emit("actor:state_changed", before, after, written)
         for event, message in self._sent:
             span.emit(event, message_ref(message), written, name=message.message_type)
-        span.emit("message:completed", message_ref(self.message), written, after)
+        span.emit(
+            "message:completed",
+            message_ref(self.message),
+            written,
+            after,
+            duration_ns=time.monotonic_ns() - self._began,
+        )
 
     async def fail(self, error: Exception, *, retryable: bool, final: bool) -> JournalRecord:
         """Journal that this run failed; its uncommitted changes are gone. Raises as `run` does."""
@@ -134,6 +142,7 @@ class Turn:
                 message_ref(self.message),
                 journal_ref(record),
                 state_ref(self.message.actor_id, self._before.version),
+                duration_ns=time.monotonic_ns() - self._began,
                 error_type=failure.type,
                 fingerprint=failure.fingerprint,
             )

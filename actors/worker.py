@@ -225,7 +225,8 @@ class ActorWorker:
     async def _handle(self, lease: Lease, span: SpanEmitter | None) -> None:
         message = lease.message
         if span is not None:
-            span.emit("queue:dequeued", message_ref(message))
+            waited = max(0, time.time_ns() - message.metadata.sent_ns)
+            span.emit("queue:dequeued", message_ref(message), duration_ns=waited)
         asked = time.monotonic_ns()
         if not await self._runtime.locks.acquire(
             message.actor_id, self.worker_id, self._lease_seconds

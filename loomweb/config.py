@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from tracing.sampling import Sampler
+from tracing.writer import HOLD_SECONDS
+
 Engine = Literal["sqlite", "cosmos"]
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_CONSISTENCY = ("Strong", "BoundedStaleness", "Session", "ConsistentPrefix", "Eventual")
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -26,6 +30,9 @@ class CosmosConfig:
     endpoint: str
     key: str | None
     database: str
+    consistency: str | None
+    regions: tuple[str, ...]
+    timeout_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,10 @@ class Config:
     tracing: bool
     archive: bool
     trace_flush_seconds: float
+    trace_sampling: Sampler
+    trace_hold_seconds: float
+    otlp_endpoint: str | None
+    otlp_token: str | None
     actors: tuple[str, ...]
     run_workers: bool
     concurrency: int
@@ -82,13 +93,17 @@ def load_config(environ: Mapping[str, str] = os.environ) -> Config:
         host=host,
         port=read.integer("PORT", 8000, 0, 65_535),
         store="cosmos" if store == "cosmos" else "sqlite",
-        cosmos=_cosmos(environ) if store == "cosmos" else None,
+        cosmos=_cosmos(environ, read) if store == "cosmos" else None,
         synchronous="NORMAL"
         if read.choice("LOOM_SQLITE_SYNCHRONOUS", ("FULL", "NORMAL"), "FULL") == "NORMAL"
         else "FULL",
         tracing=read.flag("LOOM_TRACING", True),
         archive=read.flag("LOOM_ARCHIVE", True),
         trace_flush_seconds=read.number("LOOM_TRACE_FLUSH_SECONDS", 0.5, 0.05, 60.0),
+        trace_sampling=read.sampling("LOOM_TRACE_SAMPLE"),
+        trace_hold_seconds=read.number("LOOM_TRACE_HOLD_SECONDS", HOLD_SECONDS, 1.0, 3_600.0),
+        otlp_endpoint=read.address("LOOM_OTLP_ENDPOINT"),
+        otlp_token=environ.get("LOOM_OTLP_TOKEN") or None,
         actors=read.names("LOOM_ACTORS", ()),
         run_workers=read.flag("LOOM_RUN_WORKERS", False),
         concurrency=read.integer("LOOM_CONCURRENCY", 64, 1, 10_000),
@@ -133,6 +148,34 @@ class _Reader:
             raise ConfigError(f"{name} is {value!r}; it takes a number, {least} to {most}")
         return number
 
+    def sampling(self, name: str) -> Sampler:
+        """Read "0.1" or "0.1,LoanApplication=1": a share, and shares of some workflows."""
+        everything, rates = 1.0, {}
+        for part in self.names(name, ()):
+            whose, _, share = part.rpartition("=")
+            try:
+                rate = float(share)
+            except ValueError:
+                rate = float("nan")
+            if not 0 <= rate <= 1:
+                raise ConfigError(
+                    f"{name} has {part!r}; it takes a share from 0 to 1, and workflow=share"
+                )
+            if whose:
+                rates[whose.strip()] = rate
+            else:
+                everything = rate
+        return Sampler(everything, rates)
+
+    def address(self, name: str) -> str | None:
+        value = self._environ.get(name)
+        if not value:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"{name} is not an address such as http://127.0.0.1:4318/v1/traces")
+        return value
+
     def names(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
         value = self._environ.get(name)
         if not value:
@@ -140,7 +183,7 @@ class _Reader:
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-def _cosmos(environ: Mapping[str, str]) -> CosmosConfig:
+def _cosmos(environ: Mapping[str, str], read: _Reader) -> CosmosConfig:
     endpoint = environ.get("COSMOS_ENDPOINT", "")
     parts = urlsplit(endpoint)
     if parts.scheme not in ("https", "http") or not parts.hostname:
@@ -150,7 +193,12 @@ def _cosmos(environ: Mapping[str, str]) -> CosmosConfig:
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         raise ConfigError("COSMOS_ENDPOINT must be https, except on this machine")
     return CosmosConfig(
-        endpoint, environ.get("COSMOS_KEY") or None, environ.get("COSMOS_DATABASE") or "loom"
+        endpoint=endpoint,
+        key=environ.get("COSMOS_KEY") or None,
+        database=environ.get("COSMOS_DATABASE") or "loom",
+        consistency=read.choice("COSMOS_CONSISTENCY", ("", *_CONSISTENCY), "") or None,
+        regions=read.names("COSMOS_REGIONS", ()),
+        timeout_seconds=read.number("COSMOS_TIMEOUT_SECONDS", 20.0, 1.0, 300.0),
     )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from azure.core.credentials_async import AsyncTokenCredential
+
 from actors import services as actor_services
 from actors.activity import ActivityExecutor
 from actors.actor import Actor
@@ -21,7 +23,7 @@ from actors.resolvers import ActorDataLoaders
 from actors.runtime import ActorRuntime
 from actors.stores import ACTOR_STATES, CosmosStateStore
 from actors.worker import ActorWorker, WorkerStats
-from loomweb.config import Config, ConfigError, CosmosConfig
+from loomweb.config import Config, ConfigError
 from loomweb.plugins import Served, load_actors
 from storage import Container, StorageError, Store
 from storage.cosmos import CosmosStore
@@ -88,7 +90,9 @@ class Loom:
         self.writer = (
             TraceWriter(
                 events,
+                sampler=config.trace_sampling,
                 flush_interval=config.trace_flush_seconds,
+                hold_seconds=config.trace_hold_seconds,
             )
             if config.tracing
             else None
@@ -203,7 +207,7 @@ async def open_loom(config: Config) -> Loom:
     global _current
     served = load_actors(config.actors)
     database = Database(config.database_file, synchronous=config.synchronous)
-    store = SqliteStore(database) if config.cosmos is None else _cosmos_store(config.cosmos)
+    store = open_store(config, database)
     try:
         containers = {spec.name: await store.container(spec) for spec in SPECS}
         queue, locks = SqliteQueue(database), SqliteLocks(database)
@@ -226,9 +230,25 @@ async def open_loom(config: Config) -> Loom:
     return loom
 
 
-def _cosmos_store(config: CosmosConfig) -> Store:
-    if config.key is not None:
-        return CosmosStore(config.endpoint, config.key, config.database)
+def open_store(config: Config, database: Database) -> Store:
+    """Return the document store that the settings name; the embedded one lives in `database`.
+
+    Raises:
+        ConfigError: a package that it needs is not installed.
+    """
+    if config.cosmos is None:
+        return SqliteStore(database)
+    return CosmosStore(
+        config.cosmos.endpoint,
+        config.cosmos.key or _managed_identity(),
+        config.cosmos.database,
+        timeout=config.cosmos.timeout_seconds,
+        consistency=config.cosmos.consistency,
+        regions=config.cosmos.regions,
+    )
+
+
+def _managed_identity() -> AsyncTokenCredential:
     try:
         # Optional, because few machines have a managed identity and the package is large.
         from azure.identity.aio import DefaultAzureCredential
@@ -237,7 +257,7 @@ def _cosmos_store(config: CosmosConfig) -> Store:
             "without COSMOS_KEY the machine's managed identity is used, which needs the package"
             " azure-identity: install it, or set COSMOS_KEY"
         ) from None
-    return CosmosStore(config.endpoint, DefaultAzureCredential(), config.database)
+    return DefaultAzureCredential()
 
 
 async def close_loom() -> None:

@@ -23,7 +23,7 @@ class TraceContext:
         trace_id: 32 lower-case hex digits.
         span_id: 16 lower-case hex digits.
         parent_span_id: the span that caused this one; None for the root.
-        sampled: the W3C flag; work of an unsampled trace leaves no events.
+        sampled: the W3C flag; an unsampled trace is kept only if something in it fails.
     """
 
     trace_id: str

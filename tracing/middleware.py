@@ -28,7 +28,12 @@ def trace_of(request: HttpRequest) -> TraceContext | None:
     trace: TraceContext | None = getattr(request, _SLOT, None)
     if trace is None:
         caller = TraceContext.from_traceparent(request.headers.get("traceparent", ""))
-        trace = writer.create_root_trace() if caller is None else writer.create_child_span(caller)
+        # Whoever starts a run by hand wants to see it, whatever share of all runs is kept.
+        trace = (
+            writer.create_root_trace(sampled=True)
+            if caller is None
+            else writer.create_child_span(caller)
+        )
         setattr(request, _SLOT, trace)
     return trace
 
@@ -36,7 +41,7 @@ def trace_of(request: HttpRequest) -> TraceContext | None:
 def _emit(request: HttpRequest, started: int) -> None:
     trace: TraceContext | None = getattr(request, _SLOT, None)
     writer = services.current().writer if trace is not None else None
-    if trace is None or writer is None or not trace.sampled:
+    if trace is None or writer is None:
         return
     # The route, not the path: it says the same for every run.
     match = request.resolver_match
@@ -50,6 +55,7 @@ def _emit(request: HttpRequest, started: int) -> None:
             writer.now(),
             name=route,
             duration_ns=time.monotonic_ns() - started,
+            sampled=trace.sampled,
         )
     )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
+import msgspec
+
 from storage import Container, Document, Query, Where
-from tracing import segment
+from tracing import legacy, segment
 from tracing.containers import SEGMENT
 from tracing.errors import UnreadableSegment
 from tracing.event import Event
@@ -15,7 +17,7 @@ from tracing.filters import FailureFilter, FailurePage, Trace, TraceFilter, Trac
 from tracing.registry import REGISTRY
 from tracing.tally import Tally
 
-_TRACE_ID = re.compile(r"[0-9a-f]{32}\Z")
+_TRACE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{7,63}\Z")
 
 
 class TraceReader:
@@ -30,30 +32,49 @@ class TraceReader:
     async def get_trace(self, trace_id: str) -> Trace | None:
         """Return a whole trace, or None when there is none.
 
-        One query within one partition (and one more per 1,000 segments). The summary is counted
-        from the events, so that it holds even where a writer died before its merge.
+        One query within one partition (and one more per 1,000 documents). The summary is counted
+        from the events, so that it holds even where a writer died before its merge. Events of the
+        reference system, one document each, are read as well.
         """
         events: list[Event] = []
-        unreadable = unknown = 0
-        async for document in self._segments(trace_id):
-            try:
-                decoded = segment.decode(document.body)
-            except UnreadableSegment:
-                unreadable += 1
-                continue
-            events += decoded.events
-            unknown += decoded.unknown
+        unreadable = unknown = stored = 0
+        tally = Tally()
+        async for document in self._documents(trace_id):
+            body = document.body
+            if legacy.is_legacy(body):
+                event = legacy.decode(body)
+                if event is None:
+                    unknown += 1
+                else:
+                    events.append(event)
+            elif body.get("k") == SEGMENT:
+                try:
+                    decoded = segment.decode(body)
+                except UnreadableSegment:
+                    unreadable += 1
+                    continue
+                events += decoded.events
+                unknown += decoded.unknown
+                tally.merge(Tally(promoted=decoded.promoted))
+            stored += len(msgspec.json.encode(body))
         if not events:
             return None
-        events.sort(key=lambda event: event.time_ns)
-        tally = Tally()
-        tally.add(events)
+        distinct = list(dict.fromkeys(events))
+        distinct.sort(key=lambda event: event.time_ns)
+        tally.add(distinct)
         notices = []
         if unreadable:
             notices.append(f"{unreadable} of its segments cannot be read; their events are missing")
         if unknown:
             notices.append(f"{unknown} events are of types that this version does not know")
-        return Trace(tally.summary(trace_id), events, notices)
+        if len(distinct) < len(events):
+            notices.append(f"{len(events) - len(distinct)} events were recorded twice; shown once")
+        if tally.promoted:
+            notices.append(
+                "This trace was not sampled; it is kept because something in it failed. What"
+                " happened long before the failure may be missing"
+            )
+        return Trace(tally.summary(trace_id), distinct, notices, stored)
 
     async def get_failures(self, trace_id: str) -> list[Event]:
         """Return a trace's events of failed types, oldest first."""
@@ -79,8 +100,19 @@ class TraceReader:
             where.append(Where("status", "=", criteria.status.value))
         if criteria.actor is not None:
             where.append(Where("rootActor", "=", criteria.actor))
-        if criteria.actor_type is not None:
-            where.append(Where("actorTypes", "contains", criteria.actor_type))
+        if criteria.correlation is not None:
+            where.append(Where("correlation", "=", criteria.correlation))
+        for path, value in (
+            ("actorTypes", criteria.actor_type),
+            ("messageTypes", criteria.message_type),
+            ("errorTypes", criteria.error_type),
+        ):
+            if value is not None:
+                where.append(Where(path, "contains", value))
+        if criteria.shortest is not None:
+            where.append(Where("duration", ">=", criteria.shortest // 1000))
+        if criteria.longest is not None:
+            where.append(Where("duration", "<=", criteria.longest // 1000))
         where += _between("startedAt", criteria.started_from, criteria.started_to)
         page = await self._container.query(
             Query(tuple(where), None, ("startedAt",), True, limit, cursor)
@@ -105,6 +137,8 @@ class TraceReader:
             ("actorType", criteria.actor_type),
             ("errorType", criteria.error_type),
             ("fingerprint", criteria.fingerprint),
+            ("name", criteria.message_type),
+            ("outcome", None if criteria.outcome is None else criteria.outcome.value),
         ):
             if value is not None:
                 where.append(Where(path, "=", value))
@@ -116,19 +150,24 @@ class TraceReader:
             [Failure.from_document(document.body) for document in page.documents], page.cursor
         )
 
-    async def _segments(self, trace_id: str) -> AsyncIterator[Document]:
-        if not _TRACE_ID.match(trace_id):
+    async def _documents(self, trace_id: str) -> AsyncIterator[Document]:
+        if not is_trace_id(trace_id):
             return
         cursor: str | None = None
         while True:
             page = await self._container.query(
-                Query((Where("k", "=", SEGMENT),), partition=trace_id, limit=1_000, cursor=cursor)
+                Query(partition=trace_id, limit=1_000, cursor=cursor)
             )
             for document in page.documents:
                 yield document
             cursor = page.cursor
             if cursor is None:
                 return
+
+
+def is_trace_id(text: str) -> bool:
+    """Return whether this may be a trace's id: 32 hex digits here, more freely elsewhere."""
+    return bool(_TRACE_ID.match(text))
 
 
 def _between(path: str, start_ns: int | None, end_ns: int | None) -> list[Where]:

@@ -21,6 +21,8 @@ class SpanKind(StrEnum):
     HTTP = "http"
     MESSAGE = "message"
     ACTIVITY = "activity"
+    FOREIGN = "foreign"
+    """A span of another service, taken in over OTLP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ _M, _S, _J, _D, _I = (
     RefKind.IDEMPOTENCY,
 )
 _MSG, _ACT, _WF, _HTTP = SpanKind.MESSAGE, SpanKind.ACTIVITY, SpanKind.WORKFLOW, SpanKind.HTTP
+_FOREIGN = SpanKind.FOREIGN
 
 _TYPES = (
     EventType(1, "workflow:started", _WF, "open", False, (_M,), "A run was started from outside."),
@@ -84,6 +87,8 @@ _TYPES = (
     EventType(71, "lock:blocked", _MSG, "instant", False, (), "Another worker holds the lock; the message goes back."),
     EventType(72, "lock:released", _MSG, "instant", False, (), "The lock was given up; duration is how long it was held."),
     EventType(73, "lock:lost", _MSG, "instant", False, (_M,), "The lock or lease ran out, or the journal moved on: the turn was abandoned."),
+    EventType(80, "foreign:completed", _FOREIGN, "close", False, (), "A span of another service ended; duration is its length."),
+    EventType(81, "foreign:failed", _FOREIGN, "close", True, (), "A span of another service ended in an error."),
 )  # fmt: skip
 
 REGISTRY: dict[str, EventType] = {kind.name: kind for kind in _TYPES}

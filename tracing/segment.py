@@ -10,7 +10,8 @@
 | `c` `s` `t` | per event: type code, span, nanoseconds since the event before |
 | `a` | per event: attempt; left out when all are 0 |
 | `A` `n` | pairs [event, value]: actor and name, where they are not the span's |
-| `d` `e` `f` `r` | pairs too: duration in ns, error type, fingerprint, references |
+| `d` `e` `f` `r` `p` | pairs too: duration in ns, error type, fingerprint, references, peer |
+| `u` | microseconds since the epoch at which a failure made the unsampled trace be kept |
 
 Numbers stay below 2^53, which is as far as JSON numbers reach in Cosmos DB.
 """
@@ -71,6 +72,7 @@ def encode(id: str, events: Sequence[Event]) -> dict[str, Any]:
     errors: list[int] = []
     prints: list[int] = []
     pointers: list[Any] = []
+    peers: list[int] = []
     text = strings.number
     before = base * 1000
     for position, event in enumerate(events):
@@ -91,6 +93,8 @@ def encode(id: str, events: Sequence[Event]) -> dict[str, Any]:
             errors += (position, text(event.error_type))
         if event.fingerprint is not None:
             prints += (position, text(event.fingerprint))
+        if event.peer is not None:
+            peers += (position, text(event.peer))
         if event.refs:
             pointers += (
                 position,
@@ -129,6 +133,7 @@ def encode(id: str, events: Sequence[Event]) -> dict[str, Any]:
         ("e", errors),
         ("f", prints),
         ("r", pointers),
+        ("p", peers),
     ):
         if column:
             body[key] = column
@@ -137,10 +142,14 @@ def encode(id: str, events: Sequence[Event]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A decoded segment; `unknown` counts events of types that this version does not know."""
+    """A decoded segment; `unknown` counts events of types that this version does not know.
+
+    `promoted` is when a failure made its trace be kept (microseconds), 0 for a sampled trace.
+    """
 
     events: list[Event]
     unknown: int
+    promoted: int = 0
 
 
 def decode(body: Mapping[str, Any]) -> Segment:
@@ -168,7 +177,7 @@ def _decode(body: Mapping[str, Any]) -> Segment:
 
     actors, names = _pairs(body, "A"), _pairs(body, "n")
     durations, errors = _pairs(body, "d"), _pairs(body, "e")
-    prints, pointers = _pairs(body, "f"), _pairs(body, "r")
+    prints, pointers, peers = _pairs(body, "f"), _pairs(body, "r"), _pairs(body, "p")
     count = len(body["c"])
     attempts = body.get("a") or [0] * count
     if len(body["s"]) != count or len(body["t"]) != count or len(attempts) != count:
@@ -198,9 +207,10 @@ def _decode(body: Mapping[str, Any]) -> Segment:
                 None if error is None else strings[error],
                 None if print_ is None else strings[print_],
                 tuple(references[number] for number in pointers.get(position, ())),
+                text(peers.get(position, -1)),
             )
         )
-    return Segment(events, unknown)
+    return Segment(events, unknown, int(body.get("u", 0)))
 
 
 def _pairs(body: Mapping[str, Any], key: str) -> dict[int, Any]:

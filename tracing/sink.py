@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ class Batch:
 
     trace_id: str
     sequence: int
+    events: Sequence[Event]
     document: dict[str, Any]
     tally: Tally
     failures: list[Failure]
@@ -43,18 +44,19 @@ class TraceSink:
         self.segments = 0
         self.bytes = 0
 
-    def batch(self, events: Sequence[Event]) -> Batch:
-        """Pack events of one trace. The same batch may be stored again and again."""
+    def batch(self, events: Sequence[Event], *, promoted_ns: int | None = None) -> Batch:
+        """Pack events of one trace. The same batch may be stored again and again.
+
+        `promoted_ns` says that the trace was not sampled and is kept for a failure in it.
+        """
         self._sequence += 1
-        tally = Tally()
+        tally = Tally(promoted=(promoted_ns or 0) // 1000)
         tally.add(events)
-        return Batch(
-            events[0].trace_id,
-            self._sequence,
-            segment.encode(f"{self._writer}-{self._sequence}", events),
-            tally,
-            list(failures_in(events).values()),
-        )
+        document = segment.encode(f"{self._writer}-{self._sequence}", events)
+        if tally.promoted:
+            document["u"] = tally.promoted
+        failures = list(failures_in(events).values()) if tally.may_have_failures else []
+        return Batch(events[0].trace_id, self._sequence, events, document, tally, failures)
 
     async def store(self, batch: Batch) -> None:
         """Store a batch: the segment, then failures, then the summary.
@@ -70,30 +72,8 @@ class TraceSink:
             batch.segment_stored = True
             self.segments += 1
             self.bytes += len(msgspec.json.encode(batch.document))
-        for failure in batch.failures:
-            await self._store_failure(failure)
+        await store_failures(self._container, batch.failures)
         await self._merge(batch)
-
-    async def _store_failure(self, failure: Failure) -> None:
-        body = failure.to_document()
-        while True:
-            try:
-                if failure.error_type:
-                    await self._container.create(body)
-                    return
-                raise Conflict
-            except Conflict:
-                pass
-            try:
-                found = await self._container.read(body["id"], body["trace_id"])
-                merged = later(Failure.from_document(found.body), failure)
-                await self._container.replace(merged.to_document(), if_etag=found.etag)
-            except PreconditionFailed:
-                continue
-            except NotFound:
-                if failure.error_type:
-                    continue
-            return
 
     async def _merge(self, batch: Batch) -> None:
         trace_id = batch.trace_id
@@ -114,13 +94,43 @@ class TraceSink:
                 stored = await self._container.replace(body, if_etag=known.etag)
                 break
             except (Conflict, PreconditionFailed, NotFound):
-                known = await self._summary(trace_id)
+                known = await read_summary(self._container, trace_id)
         self._known[trace_id] = stored
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
 
-    async def _summary(self, trace_id: str) -> Document | None:
+
+async def read_summary(container: Container, trace_id: str) -> Document | None:
+    """Return a trace's summary document, or None."""
+    try:
+        return await container.read(trace_id, trace_id)
+    except NotFound:
+        return None
+
+
+async def store_failures(container: Container, failures: Iterable[Failure]) -> None:
+    """Store failed messages of a trace, or bring up to date what is stored of them."""
+    for failure in failures:
+        await _store_failure(container, failure)
+
+
+async def _store_failure(container: Container, failure: Failure) -> None:
+    body = failure.to_document()
+    while True:
         try:
-            return await self._container.read(trace_id, trace_id)
+            if failure.error_type:
+                await container.create(body)
+                return
+            raise Conflict
+        except Conflict:
+            pass
+        try:
+            found = await container.read(body["id"], body["trace_id"])
+            merged = later(Failure.from_document(found.body), failure)
+            await container.replace(merged.to_document(), if_etag=found.etag)
+        except PreconditionFailed:
+            continue
         except NotFound:
-            return None
+            if failure.error_type:
+                continue
+        return

@@ -27,6 +27,8 @@ class Summary:
     """The workflow's or the first message's name, e.g. "LoanApplication.submit"."""
     root_actor: str | None
     """"Type/id"."""
+    correlation: str | None
+    """The first message's correlation id."""
     started_ns: int
     ended_ns: int
     """Time of the latest event so far."""
@@ -40,7 +42,11 @@ class Summary:
     dead_letters: int
     retries: int
     actor_types: tuple[str, ...]
-    """Sorted."""
+    """Sorted, at most 50, as the next two."""
+    message_types: tuple[str, ...]
+    error_types: tuple[str, ...]
+    promoted_ns: int | None
+    """When a failure made an unsampled trace be kept; None for a sampled one."""
 
     @property
     def duration_ns(self) -> int:

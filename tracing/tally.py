@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tracing.containers import SUMMARY
-from tracing.event import Event
+from tracing.event import Event, RefKind
 from tracing.summary import Summary, TraceStatus
 
 _NO_ROOT = (9, 0)
+MAX_NAMES = 50
+"""Actor, message and error types kept in a summary at most: the first ones in order of name."""
+
+_SUMS = ("events", "messages", "settled", "errors", "dead_letters", "retries", "runs_open")
 
 
 @dataclass(slots=True)
 class Tally:
     """Counts over some of a trace's events. Times are microseconds since the epoch.
 
+    Adding up is commutative and associative, so writers may merge theirs in any order.
+
     Attributes:
         settled: messages completed, dead-lettered or found to be duplicates.
         runs_open: workflows started and not ended.
         root_key: how good the root's name is (lower is better) and its time, to break ties.
+        correlation: the root message's correlation id.
+        promoted: when a failure made an unsampled trace be kept; 0 for a sampled one.
     """
 
     started: int = 0
@@ -33,52 +42,81 @@ class Tally:
     retries: int = 0
     runs_open: int = 0
     actor_types: set[str] = field(default_factory=set)
+    message_types: set[str] = field(default_factory=set)
+    error_types: set[str] = field(default_factory=set)
     root: str = ""
     root_actor: str | None = None
     root_key: tuple[int, int] = _NO_ROOT
+    correlation: str | None = None
+    promoted: int = 0
 
-    def add(self, events: Iterable[Event]) -> None:
+    def add(self, events: Sequence[Event]) -> None:
         """Count events."""
+        if not events:
+            return
+        times = [event.time_ns for event in events]
+        started, ended = min(times) // 1000, max(times) // 1000
+        self.started = min(self.started or started, started)
+        self.ended = max(self.ended, ended)
+        self.events += len(events)
+        actors = {event.actor for event in events}
+        self.actor_types.update(actor.partition("/")[0] for actor in actors if actor is not None)
+        for name, number in Counter([event.type for event in events]).items():
+            for counter, sign in _COUNTERS.get(name, ()):
+                setattr(self, counter, getattr(self, counter) + sign * number)
+        self.error_types.update([e.error_type for e in events if e.error_type is not None])
         for event in events:
-            at = event.time_ns // 1000
-            self.events += 1
-            self.started = min(self.started or at, at)
-            self.ended = max(self.ended, at)
-            if event.actor is not None:
-                self.actor_types.add(event.actor.partition("/")[0])
-            counter = _COUNTERS.get(event.type)
-            if counter is not None:
-                counter(self)
             rank = _ROOT_RANK.get(event.type)
-            if rank is not None and (rank, at) < self.root_key:
-                self.root_key = (rank, at)
-                self.root = event.name or event.type
-                self.root_actor = event.actor
+            if rank is not None:
+                self._consider(event, rank)
+        self._bound()
+
+    def _consider(self, event: Event, rank: int) -> None:
+        """Take in an event that may name the root of the trace."""
+        if event.type == "queue:enqueued" and event.name is not None:
+            self.message_types.add(event.name)
+        key = (rank, event.time_ns // 1000)
+        if key < self.root_key:
+            self.root_key = key
+            self.root = event.name or event.type
+            self.root_actor = event.actor
+            self.correlation = next(
+                (ref.partition for ref in event.refs if ref.kind is RefKind.MESSAGE), None
+            )
 
     def merge(self, other: Tally) -> None:
         """Add another tally of other events of the same trace."""
+        self.promoted = min(self.promoted or other.promoted, other.promoted or self.promoted)
         if other.events == 0:
             return
         self.started = min(self.started or other.started, other.started)
         self.ended = max(self.ended, other.ended)
-        for name in (
-            "events",
-            "messages",
-            "settled",
-            "errors",
-            "dead_letters",
-            "retries",
-            "runs_open",
-        ):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.actor_types |= other.actor_types
+        self.message_types |= other.message_types
+        self.error_types |= other.error_types
+        self._bound()
         if other.root_key < self.root_key:
             self.root_key, self.root = other.root_key, other.root
-            self.root_actor = other.root_actor
+            self.root_actor, self.correlation = other.root_actor, other.correlation
+
+    def _bound(self) -> None:
+        # The smallest names of both sides are the smallest of all: the bound keeps merges exact.
+        for name in ("actor_types", "message_types", "error_types"):
+            kept = getattr(self, name)
+            if len(kept) > MAX_NAMES:
+                setattr(self, name, set(sorted(kept)[:MAX_NAMES]))
+
+    @property
+    def may_have_failures(self) -> bool:
+        """False when the events surely hold no failed message, nor a later word on one."""
+        return bool(self.error_types) or self.settled > self.dead_letters or bool(self.retries)
 
     @property
     def status(self) -> TraceStatus:
-        if self.dead_letters:
+        # Without messages there are no retries that could have put right what failed.
+        if self.dead_letters or (self.errors and not self.messages):
             return TraceStatus.FAILED
         if self.settled < self.messages or self.runs_open > 0:
             return TraceStatus.RUNNING
@@ -91,6 +129,7 @@ class Tally:
             status=self.status,
             root=self.root,
             root_actor=self.root_actor,
+            correlation=self.correlation,
             started_ns=self.started * 1000,
             ended_ns=self.ended * 1000,
             events=self.events,
@@ -100,93 +139,75 @@ class Tally:
             dead_letters=self.dead_letters,
             retries=self.retries,
             actor_types=tuple(sorted(self.actor_types)),
+            message_types=tuple(sorted(self.message_types)),
+            error_types=tuple(sorted(self.error_types)),
+            promoted_ns=self.promoted * 1000 or None,
         )
 
     def to_document(self, trace_id: str, marks: Mapping[str, int]) -> dict[str, Any]:
         """Return the summary document; `marks` is each writer's last merged segment."""
-        return {
+        body: dict[str, Any] = {
             "id": trace_id,
             "trace_id": trace_id,
             "k": SUMMARY,
             "status": self.status.value,
             "startedAt": self.started,
-            "endedAt": self.ended,
+            "duration": self.ended - self.started,
             "root": self.root,
-            "rootActor": self.root_actor,
             "rootKey": list(self.root_key),
             "actorTypes": sorted(self.actor_types),
-            "n": [
-                self.events,
-                self.messages,
-                self.settled,
-                self.errors,
-                self.dead_letters,
-                self.retries,
-                self.runs_open,
-            ],
+            "n": [getattr(self, name) for name in _SUMS],
             "marks": dict(marks),
         }
+        # What is not there takes no bytes: most traces have no error and no promotion.
+        for key, value in (
+            ("rootActor", self.root_actor),
+            ("correlation", self.correlation),
+            ("messageTypes", sorted(self.message_types)),
+            ("errorTypes", sorted(self.error_types)),
+            ("promotedAt", self.promoted),
+        ):
+            if value:
+                body[key] = value
+        return body
 
     @classmethod
     def from_document(cls, body: Mapping[str, Any]) -> Tally:
         """Read a summary document."""
-        events, messages, settled, errors, dead, retries, runs = body["n"]
         rank, at = body["rootKey"]
-        return cls(
-            body["startedAt"],
-            body["endedAt"],
-            events,
-            messages,
-            settled,
-            errors,
-            dead,
-            retries,
-            runs,
-            set(body["actorTypes"]),
-            body["root"],
-            body["rootActor"],
-            (rank, at),
+        tally = cls(
+            started=body["startedAt"],
+            ended=body["startedAt"] + body["duration"],
+            actor_types=set(body["actorTypes"]),
+            message_types=set(body.get("messageTypes", ())),
+            error_types=set(body.get("errorTypes", ())),
+            root=body["root"],
+            root_actor=body.get("rootActor"),
+            root_key=(rank, at),
+            correlation=body.get("correlation"),
+            promoted=body.get("promotedAt", 0),
         )
-
-
-def _message(tally: Tally) -> None:
-    tally.messages += 1
-
-
-def _settled(tally: Tally) -> None:
-    tally.settled += 1
-
-
-def _error(tally: Tally) -> None:
-    tally.errors += 1
-
-
-def _dead(tally: Tally) -> None:
-    tally.dead_letters += 1
-    tally.settled += 1
-
-
-def _retry(tally: Tally) -> None:
-    tally.retries += 1
-
-
-def _run_started(tally: Tally) -> None:
-    tally.runs_open += 1
-
-
-def _run_ended(tally: Tally) -> None:
-    tally.runs_open -= 1
+        for name, number in zip(_SUMS, body["n"], strict=True):
+            setattr(tally, name, number)
+        return tally
 
 
 _COUNTERS = {
-    "queue:enqueued": _message,
-    "message:completed": _settled,
-    "message:duplicate": _settled,
-    "message:failed": _error,
-    "message:dead_lettered": _dead,
-    "message:retried": _retry,
-    "workflow:started": _run_started,
-    "workflow:completed": _run_ended,
-    "workflow:failed": _run_ended,
+    "queue:enqueued": (("messages", 1),),
+    "message:completed": (("settled", 1),),
+    "message:duplicate": (("settled", 1),),
+    "message:failed": (("errors", 1),),
+    "message:dead_lettered": (("dead_letters", 1), ("settled", 1)),
+    "message:retried": (("retries", 1),),
+    "foreign:failed": (("errors", 1),),
+    "workflow:started": (("runs_open", 1),),
+    "workflow:completed": (("runs_open", -1),),
+    "workflow:failed": (("runs_open", -1),),
 }
-_ROOT_RANK = {"workflow:started": 0, "queue:enqueued": 1, "http:request": 2}
+_ROOT_RANK = {
+    "workflow:started": 0,
+    "queue:enqueued": 1,
+    "http:request": 2,
+    "foreign:completed": 3,
+    "foreign:failed": 3,
+}

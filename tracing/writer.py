@@ -8,21 +8,39 @@ import logging
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
-from storage import Container, StorageError, Throttled, Unavailable
+from storage import Container, Query, StorageError, Throttled, Unavailable, Where
 from tracing.context import NewId, TraceContext
 from tracing.event import Clock, Event, monotonic_clock
+from tracing.hold import Hold
+from tracing.intent import Intent, repair_abandoned
+from tracing.keeper import RollupKeeper
 from tracing.registry import REGISTRY
+from tracing.rollup import SAVE_SECONDS
+from tracing.sampling import Sampler
 from tracing.sink import Batch, TraceSink
 
 logger = logging.getLogger(__name__)
 
 MAX_SEGMENT_EVENTS = 500
-MAX_WRITES = 64
-RETRY_SECONDS = 1.0
+MAX_WRITES = 256
+"""Traces written at a time: enough for the engine to share commits or connections."""
+MAX_FLUSH = 10_000
+"""Traces of one flush: an intent names them all."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds without any write after the store did not answer; doubled each time."""
+HOLD_SECONDS = 60.0
+"""How long an unsampled trace waits for a failure in it."""
+POLL_SECONDS = 5.0
+"""How often a writer asks which traces others have promoted."""
+REPAIR_SECONDS = 60.0
+_OVERLAP_US = 15_000_000
+
+Export = Callable[[Sequence[Event]], None]
+"""Takes events of one trace that were stored. It neither blocks nor raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +48,36 @@ class WriterStats:
     """What the writer holds and has done since it started.
 
     Attributes:
-        dropped: events lost, by reason: "overflow", "invalid", "rejected" or "shutdown".
+        buffered: events that wait to be written.
+        held: events of unsampled traces that wait for a failure.
+        unsampled: events let go because nothing in their trace failed in time.
+        promoted: unsampled traces that were kept for a failure.
+        dropped: events lost, by reason: "overflow" (the buffer was full), "hold_overflow" (an
+            unsampled trace could not wait for a failure), "invalid", "rejected" or "shutdown".
         retries: writes that the store did not take at once.
+        repaired: summaries that another writer's death had left wrong.
+        paused_seconds: how long nothing will be written, because the store asked for it or did not
+            answer.
         last_flush_ms: how long the latest flush took.
     """
 
     buffered: int
+    held: int
     events_written: int
     segments_written: int
     bytes_written: int
     retries: int
+    unsampled: int
+    promoted: int
+    repaired: int
     dropped: Mapping[str, int]
+    paused_seconds: float
     last_flush_ms: float
 
 
 @dataclass(slots=True)
 class _Buffer:
-    """Events of one trace that are not stored yet, and the batch that is under way."""
+    """Events of one trace that are not stored yet."""
 
     since: float
     events: list[Event] = field(default_factory=list)
@@ -55,13 +86,16 @@ class _Buffer:
 class TraceWriter:
     """Buffers events and writes them, one segment per trace and flush.
 
-    `emit` may be called from any thread and costs about a microsecond. Everything else belongs to
-    the event loop that called `start`. When the store does not answer, events wait in a bounded
+    `emit` may be called from any thread and costs less than a microsecond. Everything else belongs
+    to the event loop that called `start`. When the store does not answer, events wait in a bounded
     buffer; what does not fit is counted, never waited for.
 
     Args:
+        sampler: which traces are kept even if nothing in them fails; without one, all.
+        export: is given what was stored, to send it elsewhere too.
         flush_interval: seconds after which a trace's oldest buffered event is written.
         max_buffered: events held at most, written ones excluded.
+        hold_seconds: how long an unsampled trace waits for a failure in it.
     """
 
     def __init__(
@@ -70,79 +104,128 @@ class TraceWriter:
         *,
         clock: Clock | None = None,
         new_id: NewId = secrets.token_hex,
+        sampler: Sampler | None = None,
+        export: Export | None = None,
         flush_interval: float = 0.5,
         max_buffered: int = 100_000,
+        hold_seconds: float = HOLD_SECONDS,
     ) -> None:
         self.now = clock or monotonic_clock()
-        self._sink = TraceSink(container, writer=new_id(4))
+        writer = new_id(4)
+        self._container = container
+        self._sampler = sampler or Sampler()
+        self._export = export
+        self._sink = TraceSink(container, writer=writer)
+        self._intent = Intent(container, writer=writer, clock=self.now)
+        self._rollups = RollupKeeper(container, writer=writer)
+        self._hold = Hold(seconds=hold_seconds, max_events=max_buffered // 2)
         self._new_id = new_id
         self._flush_interval = flush_interval
         self._max_buffered = max_buffered
         self._incoming: deque[Event] = deque()
         self._buffers: dict[str, _Buffer] = {}
+        self._due: deque[str] = deque()
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._held = 0
-        self._slots = asyncio.Semaphore(MAX_WRITES)
-        self._task: asyncio.Task[None] | None = None
+        self._buffered = 0
+        self._promoted_at: dict[str, int] = {}
+        self._polled_us = 0
+        self._open_at = 0.0
+        self._pause = FIRST_PAUSE
+        self._tasks: list[asyncio.Task[None]] = []
         self._dropped: Counter[str] = Counter()
-        self._written = self._retries = 0
+        self._written = self._retries = self._promoted = self._repaired = 0
         self._last_flush = 0.0
 
     def emit(self, event: Event) -> None:
         """Take an event. Never raises, blocks or awaits; what cannot be taken is counted."""
         if event.type not in REGISTRY:
             self._dropped["invalid"] += 1
-        elif self._held + len(self._incoming) >= self._max_buffered:
+        elif self._buffered + self._hold.size + len(self._incoming) >= self._max_buffered:
             self._dropped["overflow"] += 1
         else:
             self._incoming.append(event)
 
-    def create_root_trace(self, *, sampled: bool = True) -> TraceContext:
-        """Start a trace."""
-        return TraceContext.root(sampled=sampled, new_id=self._new_id)
+    def create_root_trace(
+        self, name: str | None = None, *, sampled: bool | None = None
+    ) -> TraceContext:
+        """Start a trace. Unless `sampled` says so, the sampler decides by the name."""
+        root = TraceContext.root(new_id=self._new_id)
+        if sampled is None:
+            sampled = self._sampler.keeps(root.trace_id, name)
+        return root if sampled else replace(root, sampled=False)
 
     def create_child_span(self, parent: TraceContext) -> TraceContext:
-        """Return a new span below `parent`."""
-        return parent.child(new_id=self._new_id)
+        """Return a new span below `parent`; of a promoted trace, it is sampled from now on."""
+        child = parent.child(new_id=self._new_id)
+        if not child.sampled and self._hold.is_promoted(child.trace_id):
+            return replace(child, sampled=True)
+        return child
 
     def stats(self) -> WriterStats:
         """Return the writer's counters."""
+        dropped = Counter(self._dropped)
+        dropped["hold_overflow"] += self._hold.overflowed
         return WriterStats(
-            buffered=self._held + len(self._incoming),
+            buffered=self._buffered + len(self._incoming),
+            held=self._hold.size,
             events_written=self._written,
             segments_written=self._sink.segments,
             bytes_written=self._sink.bytes,
             retries=self._retries,
-            dropped=dict(self._dropped),
+            unsampled=self._hold.passed,
+            promoted=self._promoted,
+            repaired=self._repaired,
+            dropped={reason: number for reason, number in dropped.items() if number},
+            paused_seconds=max(0.0, self._open_at - time.monotonic()),
             last_flush_ms=self._last_flush * 1000,
         )
 
     def start(self) -> None:
         """Begin writing in the background of the running event loop."""
-        self._task = asyncio.create_task(self._run(), name="trace writer")
+        self._tasks = [
+            asyncio.create_task(self._run(), name="trace writer"),
+            asyncio.create_task(self._look_around(), name="trace writer, other writers"),
+            asyncio.create_task(self._save_rollups(), name="trace writer, rollups"),
+        ]
 
     async def flush(self) -> None:
-        """Write everything that was emitted before the call, however long the store takes."""
+        """Write everything that was emitted before the call, however long the store takes.
+
+        Events of unsampled traces go on waiting for a failure.
+        """
         started = time.monotonic()
         self._collect()
         while self._buffers or self._busy:
-            self._launch(float("inf"))
+            await self._until_open()
+            await self._launch(float("inf"))
             if self._busy:
                 await asyncio.wait(list(self._busy.values()))
         self._last_flush = time.monotonic() - started
+        while True:
+            try:
+                return await self._rollups.save()
+            except Unavailable as error:
+                self._rest(error)
+                await self._until_open()
+            except StorageError as error:
+                logger.warning("rollups were rejected (%s)", type(error).__name__)
+                return None
 
     async def close(self, *, timeout: float = 10.0) -> None:
         """Flush within `timeout` seconds, count what was not written, and stop."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        with contextlib.suppress(TimeoutError):
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._open_at = 0.0
+        with contextlib.suppress(TimeoutError, StorageError):
             async with asyncio.timeout(timeout):
                 await self.flush()
-        for task in list(self._busy.values()):
+                await self._intent.withdraw()
+        left_over = list(self._busy.values())
+        for task in left_over:
             task.cancel()
-        left = self._held + len(self._incoming)
+        await asyncio.gather(*left_over, return_exceptions=True)
+        left = self._buffered + len(self._incoming)
         if left:
             self._dropped["shutdown"] += left
             logger.warning("%d trace events could not be written before shutdown", left)
@@ -152,7 +235,8 @@ class TraceWriter:
             await asyncio.sleep(self._flush_interval / 2)
             started = time.monotonic()
             self._collect()
-            self._launch(started - self._flush_interval)
+            self._hold.expire(started)
+            await self._launch(started - self._flush_interval)
             if self._busy:
                 # Not longer: another trace may become due while a slow write goes on.
                 await asyncio.wait(list(self._busy.values()), timeout=self._flush_interval)
@@ -161,60 +245,164 @@ class TraceWriter:
     def _collect(self) -> None:
         """Sort what came in by trace."""
         now = time.monotonic()
+        count = self._rollups.count
+        buffers, buffered = self._buffers, 0
         for _ in range(len(self._incoming)):
             event = self._incoming.popleft()
-            self._held += 1
-            buffer = self._buffers.get(event.trace_id)
-            if buffer is None:
-                buffer = self._buffers[event.trace_id] = _Buffer(now)
-            buffer.events.append(event)
-
-    def _launch(self, due: float) -> None:
-        """Start writing every trace whose oldest event came before `due`, or that is large."""
-        for trace_id in list(self._buffers):
-            buffer = self._buffers[trace_id]
-            if trace_id in self._busy:
+            count(event)
+            if not event.sampled:
+                self._keep(event.trace_id, self._held_back(event, now), now)
                 continue
-            if buffer.since > due and len(buffer.events) < MAX_SEGMENT_EVENTS:
+            buffer = buffers.get(event.trace_id)
+            if buffer is None:
+                buffer = buffers[event.trace_id] = _Buffer(now)
+            buffer.events.append(event)
+            buffered += 1
+        self._buffered += buffered
+
+    def _held_back(self, event: Event, now: float) -> Sequence[Event]:
+        """Return what of an unsampled trace is to be written after this event of it."""
+        known = self._hold.is_promoted(event.trace_id)
+        kept = self._hold.add(event, now)
+        if not known and self._hold.is_promoted(event.trace_id):
+            self._promoted += 1
+            self._promoted_at[event.trace_id] = self.now()
+        return kept
+
+    def _keep(self, trace_id: str, events: Sequence[Event], now: float) -> None:
+        if not events:
+            return
+        buffer = self._buffers.get(trace_id)
+        if buffer is None:
+            buffer = self._buffers[trace_id] = _Buffer(now)
+        buffer.events += events
+        self._buffered += len(events)
+
+    async def _launch(self, due: float) -> None:
+        """Start writing every trace whose oldest event came before `due`, or that is large."""
+        chosen = [
+            trace_id
+            for trace_id, buffer in self._buffers.items()
+            if buffer.since <= due or len(buffer.events) >= MAX_SEGMENT_EVENTS
+        ][:MAX_FLUSH]
+        if not chosen or time.monotonic() < self._open_at:
+            return
+        try:
+            await self._intent.cover({*chosen, *self._busy})
+        except Unavailable as error:
+            self._rest(error)
+            return
+        except StorageError as error:
+            # Without an intent a crash may leave a wrong summary: worth less than the events.
+            logger.warning("the trace writer's intent was rejected (%s)", type(error).__name__)
+        self._due = deque(chosen)
+        self._fill()
+
+    def _fill(self) -> None:
+        """Write what is due, as many traces at a time as is allowed."""
+        while self._due and len(self._busy) < MAX_WRITES:
+            trace_id = self._due.popleft()
+            buffer = self._buffers.get(trace_id)
+            if trace_id in self._busy or buffer is None:
                 continue
             events = buffer.events[:MAX_SEGMENT_EVENTS]
             del buffer.events[:MAX_SEGMENT_EVENTS]
             if not buffer.events:
                 del self._buffers[trace_id]
-            task = asyncio.create_task(self._write(events))
+            task = asyncio.create_task(self._write(trace_id, events))
             self._busy[trace_id] = task
             task.add_done_callback(partial(self._done, trace_id))
 
     def _done(self, trace_id: str, _: asyncio.Task[None]) -> None:
         self._busy.pop(trace_id, None)
+        if time.monotonic() >= self._open_at:
+            self._fill()
 
-    async def _write(self, events: list[Event]) -> None:
+    async def _write(self, trace_id: str, events: list[Event]) -> None:
         batch: Batch | None = None
+        promoted_ns = self._promoted_at.pop(trace_id, None)
         try:
             while True:
                 try:
-                    async with self._slots:
-                        batch = batch or self._sink.batch(events)
-                        await self._sink.store(batch)
+                    batch = batch or self._sink.batch(events, promoted_ns=promoted_ns)
+                    await self._sink.store(batch)
                 except Unavailable as error:
-                    self._retries += 1
-                    pause = error.retry_after if isinstance(error, Throttled) else RETRY_SECONDS
-                    await asyncio.sleep(pause)
+                    self._rest(error)
+                    await self._until_open()
                 else:
+                    self._pause = FIRST_PAUSE
                     self._written += len(events)
+                    if self._export is not None:
+                        self._export(events)
                     break
-        except StorageError as error:
+        except (StorageError, TypeError, ValueError, AttributeError, KeyError) as error:
             # Rejected for good: trying again cannot help, and the work that is traced goes on.
-            self._reject(events, error)
-        except (TypeError, ValueError, AttributeError, KeyError) as error:
-            self._reject(events, error)
+            self._dropped["rejected"] += len(events)
+            # The type only: a store's message may quote what it was sent.
+            logger.warning("%d trace events were rejected (%s)", len(events), type(error).__name__)
         except asyncio.CancelledError:
-            self._held += len(events)
+            self._buffered += len(events)
             raise
         finally:
-            self._held -= len(events)
+            self._buffered -= len(events)
 
-    def _reject(self, events: list[Event], error: Exception) -> None:
-        self._dropped["rejected"] += len(events)
-        # The type only: a store's message may quote what it was sent.
-        logger.warning("%d trace events were rejected (%s)", len(events), type(error).__name__)
+    def _rest(self, error: Unavailable) -> None:
+        """Write nothing for a while; all traces wait together, so the store sees few attempts."""
+        self._retries += 1
+        now = time.monotonic()
+        if isinstance(error, Throttled):
+            self._open_at = max(self._open_at, now + error.retry_after)
+        elif now >= self._open_at:
+            self._open_at = now + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    async def _until_open(self) -> None:
+        # In short steps, because closing ends the pause.
+        while (left := self._open_at - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(min(left, 0.2))
+
+    async def _look_around(self) -> None:
+        """Learn what other writers promoted, and put right what dead ones left."""
+        repaired = time.monotonic() - REPAIR_SECONDS
+        while True:
+            try:
+                if self._hold.size:
+                    await self._learn_promotions()
+                if time.monotonic() - repaired >= REPAIR_SECONDS:
+                    repaired = time.monotonic()
+                    self._repaired += await repair_abandoned(self._container, now_ns=self.now())
+            except StorageError as error:
+                logger.info("the trace store cannot be asked (%s)", type(error).__name__)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _learn_promotions(self) -> None:
+        since = self._polled_us or self.now() // 1000 - int(HOLD_SECONDS * 1e6)
+        asked = self.now() // 1000
+        cursor: str | None = None
+        while True:
+            # Clocks of machines differ, and a promotion is stored a little after its time.
+            page = await self._container.query(
+                Query(
+                    (Where("promotedAt", ">=", since - _OVERLAP_US),),
+                    order_by=("promotedAt",),
+                    limit=1_000,
+                    cursor=cursor,
+                )
+            )
+            for document in page.documents:
+                trace_id = document.body["trace_id"]
+                if not self._hold.is_promoted(trace_id):
+                    kept = self._hold.promote(trace_id)
+                    self._keep(trace_id, kept, time.monotonic())
+            cursor = page.cursor
+            if cursor is None:
+                break
+        self._polled_us = asked
+
+    async def _save_rollups(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            try:
+                await self._rollups.save()
+            except StorageError as error:
+                logger.info("rollups wait for the store (%s)", type(error).__name__)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
+import subprocess
 import urllib.request
 from pathlib import Path
 
@@ -87,18 +89,39 @@ def test_preparing_the_store_may_be_repeated(tmp_path: Path) -> None:
         assert done.stdout.startswith("Ready: trace-events")
 
 
-def test_the_settings_for_production_pass_djangos_own_check(tmp_path: Path) -> None:
-    done = run(
-        tmp_path,
-        "check",
-        "--deploy",
-        "--fail-level",
-        "WARNING",
-        HOST="0.0.0.0",
-        LOOM_BEHIND_TLS="1",
-        LOOM_ALLOWED_HOSTS="loom.example",
-    )
+PRODUCTION = {
+    "HOST": "0.0.0.0",
+    "LOOM_BEHIND_TLS": "1",
+    "LOOM_ALLOWED_HOSTS": "loom.example",
+}
+
+
+def checked(folder: Path) -> subprocess.CompletedProcess[str]:
+    return run(folder, "check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+
+
+def test_the_settings_for_production_and_a_store_that_is_set_up_pass_the_check(
+    tmp_path: Path,
+) -> None:
+    assert run(tmp_path, "setup_storage").returncode == 0
+    done = checked(tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_check_says_how_the_store_differs_and_setting_it_up_mends_it(tmp_path: Path) -> None:
+    before = checked(tmp_path)
+    assert before.returncode != 0
+    assert "trace-events: there is no such table" in before.stderr
+    assert run(tmp_path, "setup_storage").returncode == 0
+    with sqlite3.connect(tmp_path / "loom.db") as connection:
+        (index,) = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'dead-letters'"
+            " AND sql LIKE '%\"at:\"%' LIMIT 1"
+        ).fetchone()
+        connection.execute(f'DROP INDEX "{index}"')
+    assert "dead-letters: 1 indexes are missing" in checked(tmp_path).stderr
+    assert run(tmp_path, "setup_storage").returncode == 0
+    assert checked(tmp_path).returncode == 0
 
 
 def test_off_this_machine_a_login_is_asked_for(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.builders import TRACE, event
 from tracing import Event, Ref, RefKind, segment
@@ -33,6 +33,7 @@ EVENTS = st.builds(
     st.none() | TEXT,
     st.none() | TEXT,
     st.lists(REFS, max_size=3).map(tuple),
+    st.none() | TEXT,
 )
 
 

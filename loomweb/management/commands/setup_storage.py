@@ -30,6 +30,9 @@ async def _set_up() -> list[str]:
     # Preparing is not working: no message is handled on the way.
     loom = await wiring.open_loom(replace(settings.CONFIG, run_workers=False))
     try:
+        for container in loom.containers.values():
+            # What an earlier version created may lack what this one queries by.
+            await loom.store.update(container.spec)
         return list(loom.containers)
     finally:
         await wiring.close_loom()

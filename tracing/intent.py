@@ -1,0 +1,146 @@
+"""Intents: which traces a writer is about to write, so that its death leaves no half-told trace.
+
+A segment and the summary that counts it are two documents. A writer that dies between them would
+leave events that no summary counts, and a trace that no list shows. Before each flush it therefore
+stores one document that names the traces of the flush. A writer that lives overwrites it with the
+next one; what one that died has left is found by the others, who count those traces again.
+
+Counting again is harmless at any time, also while the writer lives: the summary is replaced under
+its etag, with watermarks that say which segments it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from storage import (
+    Conflict,
+    Container,
+    Document,
+    NotFound,
+    PreconditionFailed,
+    Query,
+    Where,
+)
+from tracing import segment
+from tracing.containers import INTENT, SEGMENT
+from tracing.errors import UnreadableSegment
+from tracing.event import Event
+from tracing.failure import failures_in
+from tracing.sink import read_summary, store_failures
+from tracing.tally import Tally
+
+ABANDONED_SECONDS = 60
+"""Age at which an intent counts as left behind."""
+
+
+class Intent:
+    """One writer's intent."""
+
+    def __init__(self, container: Container, *, writer: str, clock: Callable[[], int]) -> None:
+        self._container = container
+        self._id = f"intent-{writer}"
+        self._clock = clock
+        self._stored: frozenset[str] = frozenset()
+        self._stored_ns = 0
+
+    async def cover(self, traces: Collection[str]) -> None:
+        """Store that these traces, and no others, are being written.
+
+        Raises:
+            storage.StorageError: it is not stored; do not write.
+        """
+        now = self._clock()
+        # One that grows old may be taken for left behind, and be removed.
+        fresh = now - self._stored_ns < ABANDONED_SECONDS * 500_000_000
+        if fresh and self._stored.issuperset(traces):
+            return
+        await self._container.upsert(
+            {
+                "id": self._id,
+                "trace_id": self._id,
+                "k": INTENT,
+                "intentAt": now // 1000,
+                "traces": sorted(traces),
+            }
+        )
+        self._stored, self._stored_ns = frozenset(traces), now
+
+    async def withdraw(self) -> None:
+        """Say that everything is written."""
+        if self._stored:
+            self._stored = frozenset()
+            try:
+                await self._container.delete(self._id, self._id)
+            except NotFound:
+                return
+
+
+async def repair_abandoned(container: Container, *, now_ns: int) -> int:
+    """Count again the traces of writers that died; return how many summaries were put right.
+
+    Raises:
+        storage.StorageError: it goes on from there when it is called again.
+    """
+    until = now_ns // 1000 - ABANDONED_SECONDS * 1_000_000
+    page = await container.query(
+        Query((Where("intentAt", "<", until),), order_by=("intentAt",), limit=20)
+    )
+    mended = 0
+    for document in page.documents:
+        for trace_id in document.body["traces"]:
+            mended += await recount(container, trace_id)
+        try:
+            await container.delete(
+                document.body["id"], document.body["trace_id"], if_etag=document.etag
+            )
+        except (NotFound, PreconditionFailed):
+            continue
+    return mended
+
+
+async def recount(container: Container, trace_id: str) -> bool:
+    """Make the trace's summary and failures what its segments say; return whether it was not."""
+    while True:
+        # The summary first: a merge after this read changes its etag, and the count is repeated.
+        known = await read_summary(container, trace_id)
+        marks: dict[str, int] = dict(known.body["marks"]) if known is not None else {}
+        seen: dict[str, int] = {}
+        events: list[Event] = []
+        tally = Tally()
+        for document in await _segments(container, trace_id):
+            writer, _, sequence = document.body["id"].rpartition("-")
+            try:
+                decoded = segment.decode(document.body)
+            except UnreadableSegment:
+                continue
+            events += decoded.events
+            tally.merge(Tally(promoted=decoded.promoted))
+            seen[writer] = max(seen.get(writer, 0), int(sequence))
+        if not events or all(marks.get(writer, 0) >= last for writer, last in seen.items()):
+            return False
+        tally.add(events)
+        await store_failures(container, failures_in(events).values())
+        merged = {
+            writer: max(marks.get(writer, 0), seen.get(writer, 0)) for writer in {*marks, *seen}
+        }
+        body = tally.to_document(trace_id, merged)
+        try:
+            if known is None:
+                await container.create(body)
+            else:
+                await container.replace(body, if_etag=known.etag)
+        except (Conflict, PreconditionFailed, NotFound):
+            continue
+        return True
+
+
+async def _segments(container: Container, trace_id: str) -> list[Document]:
+    found: list[Document] = []
+    cursor: str | None = None
+    while True:
+        page = await container.query(Query(partition=trace_id, limit=1_000, cursor=cursor))
+        found += [document for document in page.documents if document.body.get("k") == SEGMENT]
+        cursor = page.cursor
+        if cursor is None:
+            return found

@@ -1,0 +1,85 @@
+"""`RollupKeeper`: one writer's own rollups, counted in memory and saved every few seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from storage import Container
+from tracing.event import Event
+from tracing.rollup import SECONDS, Resolution, Rollup
+
+_NS = 1_000_000_000
+KEPT_BUCKETS = 3
+"""Buckets of a resolution kept in memory; a later count for an older one begins a new document."""
+
+
+@dataclass(slots=True)
+class _Own:
+    id: str
+    rollup: Rollup = field(default_factory=Rollup)
+    saved: bool = True
+
+
+class RollupKeeper:
+    """Counts events into the current minute and saves minutes and hours.
+
+    Every document is written by this writer alone and as a whole, so writing it again after an
+    unclear answer changes nothing.
+    """
+
+    def __init__(self, container: Container, *, writer: str) -> None:
+        self._container = container
+        self._writer = writer
+        self._minute = 0
+        self._fresh = Rollup()
+        self._own: dict[tuple[Resolution, int], _Own] = {}
+        self._made = 0
+
+    def count(self, event: Event) -> None:
+        """Count one event, of a sampled trace or not."""
+        minute = event.time_ns // (60 * _NS) * 60
+        if minute != self._minute:
+            self._settle()
+            self._minute = minute
+        self._fresh.add(event)
+
+    async def save(self) -> None:
+        """Store what changed since the last call.
+
+        Raises:
+            storage.StorageError: what was not stored is stored by the next call.
+        """
+        self._settle()
+        for (resolution, bucket), own in list(self._own.items()):
+            if not own.saved:
+                # Marked first: what is counted while this waits is unsaved again.
+                own.saved = True
+                try:
+                    await self._container.upsert(own.rollup.to_document(own.id, resolution, bucket))
+                except BaseException:
+                    own.saved = False
+                    raise
+        self._forget()
+
+    def _settle(self) -> None:
+        """Add what was counted since the last time to its minute and its hour."""
+        if not self._fresh.events:
+            return
+        for resolution, seconds in SECONDS.items():
+            bucket = self._minute // seconds * seconds
+            own = self._own.get((resolution, bucket))
+            if own is None:
+                self._made += 1
+                # Stays free of what Cosmos DB refuses in ids, and is unique per writer.
+                id = f"{resolution}-{bucket}-{self._writer}-{self._made}"
+                own = self._own[resolution, bucket] = _Own(id)
+            own.rollup.merge(self._fresh)
+            own.saved = False
+        self._fresh = Rollup()
+
+    def _forget(self) -> None:
+        for resolution in SECONDS:
+            buckets = sorted(bucket for kind, bucket in self._own if kind == resolution)
+            for bucket in buckets[:-KEPT_BUCKETS]:
+                if self._own[resolution, bucket].saved:
+                    del self._own[resolution, bucket]
