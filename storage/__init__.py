@@ -13,6 +13,7 @@ from storage.container import (
     Page,
     Store,
     Usage,
+    Write,
 )
 from storage.errors import (
     Conflict,
@@ -52,5 +53,6 @@ __all__ = [
     "Unavailable",
     "Usage",
     "Where",
+    "Write",
     "scan",
 ]

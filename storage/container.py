@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from storage.errors import StorageError
 from storage.query import Query
 from storage.spec import ContainerSpec
 
@@ -55,6 +56,14 @@ class Usage:
     request_units: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One of several writes: a new document, or with `if_etag` the next version of one."""
+
+    body: Body
+    if_etag: str | None = None
+
+
 class Container(Protocol):
     """One container of documents, addressed by id and partition key.
 
@@ -90,6 +99,13 @@ class Container(Protocol):
         Raises:
             NotFound: there is none.
             PreconditionFailed: it has another etag by now.
+        """
+
+    async def write_many(self, writes: Sequence[Write]) -> list[Document | StorageError]:
+        """Do each of the writes, and return for each what `create` or `replace` would.
+
+        They are independent, each atomic by itself: some may succeed and others fail. An error is
+        returned in its place, not raised. It saves what many calls cost, nothing else.
         """
 
     async def upsert(self, body: Body) -> Document:

@@ -84,9 +84,9 @@ def failures_in(events: Sequence[Event]) -> dict[str, Failure]:
     earlier event named.
     """
     found: dict[str, Failure] = {}
-    for event in events:
-        outcome = _OUTCOMES.get(event.type)
-        if outcome is None or (outcome is FailureOutcome.RECOVERED and event.attempt < 2):
+    for event in [event for event in events if event.type in _OUTCOMES]:
+        outcome = _OUTCOMES[event.type]
+        if outcome is FailureOutcome.RECOVERED and event.attempt < 2:
             continue
         new = Failure(
             event.trace_id,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from storage import Container
 from tracing.event import Event
 from tracing.rollup import SECONDS, Resolution, Rollup
 
-_NS = 1_000_000_000
+_MINUTE_NS = 60_000_000_000
 KEPT_BUCKETS = 3
 """Buckets of a resolution kept in memory; a later count for an older one begins a new document."""
 
@@ -35,13 +36,14 @@ class RollupKeeper:
         self._own: dict[tuple[Resolution, int], _Own] = {}
         self._made = 0
 
-    def count(self, event: Event) -> None:
-        """Count one event, of a sampled trace or not."""
-        minute = event.time_ns // (60 * _NS) * 60
-        if minute != self._minute:
-            self._settle()
-            self._minute = minute
-        self._fresh.add(event)
+    def count(self, events: Iterable[Event]) -> None:
+        """Count events, of sampled traces or not."""
+        for event in events:
+            minute = event.time_ns // _MINUTE_NS
+            if minute != self._minute:
+                self._settle()
+                self._minute = minute
+            self._fresh.add(event)
 
     async def save(self) -> None:
         """Store what changed since the last call.
@@ -66,7 +68,7 @@ class RollupKeeper:
         if not self._fresh.events:
             return
         for resolution, seconds in SECONDS.items():
-            bucket = self._minute // seconds * seconds
+            bucket = self._minute * 60 // seconds * seconds
             own = self._own.get((resolution, bucket))
             if own is None:
                 self._made += 1

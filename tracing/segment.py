@@ -33,23 +33,6 @@ _KINDS = tuple(RefKind)
 _KIND_CODE = {kind: code for code, kind in enumerate(_KINDS)}
 
 
-class _Table:
-    """Gives each distinct value a number, in order of appearance."""
-
-    __slots__ = ("_numbers", "values")
-
-    def __init__(self) -> None:
-        self._numbers: dict[Any, int] = {}
-        self.values: list[Any] = []
-
-    def number(self, key: Any) -> int:
-        number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self.values)
-            self.values.append(key)
-        return number
-
-
 def encode(id: str, events: Sequence[Event]) -> dict[str, Any]:
     """Return the segment document of one trace's events, which are sorted by time here.
 
@@ -58,14 +41,12 @@ def encode(id: str, events: Sequence[Event]) -> dict[str, Any]:
     """
     events = sorted(events, key=_time)
     base = events[0].time_ns // 1000
-    strings, references = _Table(), _Table()
+    # What is looked up for the first time gets the next number: the tables are in that order.
+    strings: dict[str, int] = {}
+    references: dict[Ref, int] = {}
     spans: dict[str, int] = {}
     heads: list[Event] = []
-    for event in events:
-        if event.span_id not in spans:
-            spans[event.span_id] = len(heads)
-            heads.append(event)
-    codes, owners, times, attempts = [], [], [], []
+    owners, times = [], []
     actors: list[int] = []
     names: list[int] = []
     durations: list[int] = []
@@ -73,54 +54,51 @@ def encode(id: str, events: Sequence[Event]) -> dict[str, Any]:
     prints: list[int] = []
     pointers: list[Any] = []
     peers: list[int] = []
-    text = strings.number
     before = base * 1000
     for position, event in enumerate(events):
-        owner = spans[event.span_id]
+        owner = spans.setdefault(event.span_id, len(heads))
+        if owner == len(heads):
+            heads.append(event)
         head = heads[owner]
-        codes.append(REGISTRY[event.type].code)
         owners.append(owner)
         times.append(event.time_ns - before)
         before = event.time_ns
-        attempts.append(event.attempt)
         if event.actor != head.actor:
-            actors += (position, -1 if event.actor is None else text(event.actor))
+            actors += (position, _number(strings, event.actor))
         if event.name != head.name:
-            names += (position, -1 if event.name is None else text(event.name))
+            names += (position, _number(strings, event.name))
         if event.duration_ns is not None:
             durations += (position, event.duration_ns)
         if event.error_type is not None:
-            errors += (position, text(event.error_type))
+            errors += (position, _number(strings, event.error_type))
         if event.fingerprint is not None:
-            prints += (position, text(event.fingerprint))
+            prints += (position, _number(strings, event.fingerprint))
         if event.peer is not None:
-            peers += (position, text(event.peer))
+            peers += (position, _number(strings, event.peer))
         if event.refs:
-            pointers += (
-                position,
-                [
-                    references.number((_KIND_CODE[r.kind], text(r.partition), r.id))
-                    for r in event.refs
-                ],
-            )
+            pointed = [references.setdefault(ref, len(references)) for ref in event.refs]
+            pointers += (position, pointed)
+    attempts = [event.attempt for event in events]
     body: dict[str, Any] = {
         "id": id,
         "trace_id": events[0].trace_id,
         "k": SEGMENT,
         "v": VERSION,
         "t0": base,
-        "S": strings.values,
         "P": [
             [
                 head.span_id,
                 spans.get(head.parent_span_id or "", head.parent_span_id),
-                -1 if head.actor is None else text(head.actor),
-                -1 if head.name is None else text(head.name),
+                _number(strings, head.actor),
+                _number(strings, head.name),
             ]
             for head in heads
         ],
-        "R": references.values,
-        "c": codes,
+        "R": [
+            [_KIND_CODE[ref.kind], _number(strings, ref.partition), ref.id] for ref in references
+        ],
+        "S": list(strings),
+        "c": [REGISTRY[event.type].code for event in events],
         "s": owners,
         "t": times,
     }
@@ -216,6 +194,10 @@ def _decode(body: Mapping[str, Any]) -> Segment:
 def _pairs(body: Mapping[str, Any], key: str) -> dict[int, Any]:
     flat: Iterator[Any] = iter(body.get(key, ()))
     return dict(zip(flat, flat, strict=True))
+
+
+def _number(strings: dict[str, int], text: str | None) -> int:
+    return -1 if text is None else strings.setdefault(text, len(strings))
 
 
 def _time(event: Event) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,16 +58,18 @@ class Tally:
         self.started = min(self.started or started, started)
         self.ended = max(self.ended, ended)
         self.events += len(events)
-        actors = {event.actor for event in events}
-        self.actor_types.update(actor.partition("/")[0] for actor in actors if actor is not None)
-        for name, number in Counter([event.type for event in events]).items():
-            for counter, sign in _COUNTERS.get(name, ()):
-                setattr(self, counter, getattr(self, counter) + sign * number)
-        self.error_types.update([e.error_type for e in events if e.error_type is not None])
+        for actor in {event.actor for event in events}:
+            if actor is not None:
+                self.actor_types.add(actor.partition("/")[0])
+        types = [event.type for event in events]
+        for name in _COUNTERS.keys() & types:
+            for counter, sign in _COUNTERS[name]:
+                setattr(self, counter, getattr(self, counter) + sign * types.count(name))
         for event in events:
-            rank = _ROOT_RANK.get(event.type)
-            if rank is not None:
-                self._consider(event, rank)
+            if event.error_type is not None:
+                self.error_types.add(event.error_type)
+            if event.type in _ROOT_RANK:
+                self._consider(event, _ROOT_RANK[event.type])
         self._bound()
 
     def _consider(self, event: Event, rank: int) -> None:
@@ -107,11 +108,6 @@ class Tally:
             kept = getattr(self, name)
             if len(kept) > MAX_NAMES:
                 setattr(self, name, set(sorted(kept)[:MAX_NAMES]))
-
-    @property
-    def may_have_failures(self) -> bool:
-        """False when the events surely hold no failed message, nor a later word on one."""
-        return bool(self.error_types) or self.settled > self.dead_letters or bool(self.retries)
 
     @property
     def status(self) -> TraceStatus:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from storage import Container, Query, StorageError, Throttled, Unavailable, Where
-from tracing.context import NewId, TraceContext
+from tracing.context import NewId, TraceContext, random_id
 from tracing.event import Clock, Event, monotonic_clock
 from tracing.hold import Hold
 from tracing.intent import Intent, repair_abandoned
@@ -26,8 +25,8 @@ from tracing.sink import Batch, TraceSink
 logger = logging.getLogger(__name__)
 
 MAX_SEGMENT_EVENTS = 500
-MAX_WRITES = 256
-"""Traces written at a time: enough for the engine to share commits or connections."""
+CHUNK_TRACES, MAX_CHUNKS = 256, 4
+"""Traces that are written together, and how many such chunks are under way at a time."""
 MAX_FLUSH = 10_000
 """Traces of one flush: an intent names them all."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -103,7 +102,7 @@ class TraceWriter:
         container: Container,
         *,
         clock: Clock | None = None,
-        new_id: NewId = secrets.token_hex,
+        new_id: NewId = random_id,
         sampler: Sampler | None = None,
         export: Export | None = None,
         flush_interval: float = 0.5,
@@ -121,11 +120,12 @@ class TraceWriter:
         self._hold = Hold(seconds=hold_seconds, max_events=max_buffered // 2)
         self._new_id = new_id
         self._flush_interval = flush_interval
-        self._max_buffered = max_buffered
+        self._max_buffered = self._room = max_buffered
         self._incoming: deque[Event] = deque()
         self._buffers: dict[str, _Buffer] = {}
         self._due: deque[str] = deque()
-        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._busy: set[str] = set()
+        self._writing: set[asyncio.Task[None]] = set()
         self._buffered = 0
         self._promoted_at: dict[str, int] = {}
         self._polled_us = 0
@@ -140,7 +140,7 @@ class TraceWriter:
         """Take an event. Never raises, blocks or awaits; what cannot be taken is counted."""
         if event.type not in REGISTRY:
             self._dropped["invalid"] += 1
-        elif self._buffered + self._hold.size + len(self._incoming) >= self._max_buffered:
+        elif len(self._incoming) >= self._room:
             self._dropped["overflow"] += 1
         else:
             self._incoming.append(event)
@@ -149,17 +149,15 @@ class TraceWriter:
         self, name: str | None = None, *, sampled: bool | None = None
     ) -> TraceContext:
         """Start a trace. Unless `sampled` says so, the sampler decides by the name."""
-        root = TraceContext.root(new_id=self._new_id)
+        trace_id = self._new_id(16)
         if sampled is None:
-            sampled = self._sampler.keeps(root.trace_id, name)
-        return root if sampled else replace(root, sampled=False)
+            sampled = self._sampler.keeps(trace_id, name)
+        return TraceContext(trace_id, self._new_id(8), None, sampled)
 
     def create_child_span(self, parent: TraceContext) -> TraceContext:
         """Return a new span below `parent`; of a promoted trace, it is sampled from now on."""
-        child = parent.child(new_id=self._new_id)
-        if not child.sampled and self._hold.is_promoted(child.trace_id):
-            return replace(child, sampled=True)
-        return child
+        sampled = parent.sampled or self._hold.is_promoted(parent.trace_id)
+        return TraceContext(parent.trace_id, self._new_id(8), parent.span_id, sampled)
 
     def stats(self) -> WriterStats:
         """Return the writer's counters."""
@@ -195,11 +193,11 @@ class TraceWriter:
         """
         started = time.monotonic()
         self._collect()
-        while self._buffers or self._busy:
+        while self._buffers or self._writing:
             await self._until_open()
             await self._launch(float("inf"))
-            if self._busy:
-                await asyncio.wait(list(self._busy.values()))
+            if self._writing:
+                await asyncio.wait(list(self._writing))
         self._last_flush = time.monotonic() - started
         while True:
             try:
@@ -207,7 +205,7 @@ class TraceWriter:
             except Unavailable as error:
                 self._rest(error)
                 await self._until_open()
-            except StorageError as error:
+            except Exception as error:
                 logger.warning("rollups were rejected (%s)", type(error).__name__)
                 return None
 
@@ -221,7 +219,7 @@ class TraceWriter:
             async with asyncio.timeout(timeout):
                 await self.flush()
                 await self._intent.withdraw()
-        left_over = list(self._busy.values())
+        left_over = list(self._writing)
         for task in left_over:
             task.cancel()
         await asyncio.gather(*left_over, return_exceptions=True)
@@ -236,20 +234,21 @@ class TraceWriter:
             started = time.monotonic()
             self._collect()
             self._hold.expire(started)
+            self._make_room()
             await self._launch(started - self._flush_interval)
-            if self._busy:
+            if self._writing:
                 # Not longer: another trace may become due while a slow write goes on.
-                await asyncio.wait(list(self._busy.values()), timeout=self._flush_interval)
+                await asyncio.wait(list(self._writing), timeout=self._flush_interval)
                 self._last_flush = time.monotonic() - started
 
     def _collect(self) -> None:
         """Sort what came in by trace."""
         now = time.monotonic()
-        count = self._rollups.count
+        incoming = self._incoming
+        events = [incoming.popleft() for _ in range(len(incoming))]
+        self._rollups.count(events)
         buffers, buffered = self._buffers, 0
-        for _ in range(len(self._incoming)):
-            event = self._incoming.popleft()
-            count(event)
+        for event in events:
             if not event.sampled:
                 self._keep(event.trace_id, self._held_back(event, now), now)
                 continue
@@ -259,6 +258,10 @@ class TraceWriter:
             buffer.events.append(event)
             buffered += 1
         self._buffered += buffered
+        self._make_room()
+
+    def _make_room(self) -> None:
+        self._room = self._max_buffered - self._buffered - self._hold.size
 
     def _held_back(self, event: Event, now: float) -> Sequence[Event]:
         """Return what of an unsampled trace is to be written after this event of it."""
@@ -292,59 +295,93 @@ class TraceWriter:
         except Unavailable as error:
             self._rest(error)
             return
-        except StorageError as error:
+        except Exception as error:
             # Without an intent a crash may leave a wrong summary: worth less than the events.
             logger.warning("the trace writer's intent was rejected (%s)", type(error).__name__)
         self._due = deque(chosen)
         self._fill()
 
     def _fill(self) -> None:
-        """Write what is due, as many traces at a time as is allowed."""
-        while self._due and len(self._busy) < MAX_WRITES:
-            trace_id = self._due.popleft()
-            buffer = self._buffers.get(trace_id)
-            if trace_id in self._busy or buffer is None:
-                continue
-            events = buffer.events[:MAX_SEGMENT_EVENTS]
-            del buffer.events[:MAX_SEGMENT_EVENTS]
-            if not buffer.events:
-                del self._buffers[trace_id]
-            task = asyncio.create_task(self._write(trace_id, events))
-            self._busy[trace_id] = task
-            task.add_done_callback(partial(self._done, trace_id))
+        """Write what is due: many traces together, and several such chunks at a time."""
+        while self._due and len(self._writing) < MAX_CHUNKS:
+            chunk: dict[str, list[Event]] = {}
+            while self._due and len(chunk) < CHUNK_TRACES:
+                trace_id = self._due.popleft()
+                buffer = self._buffers.get(trace_id)
+                if trace_id in self._busy or buffer is None:
+                    continue
+                chunk[trace_id] = buffer.events[:MAX_SEGMENT_EVENTS]
+                del buffer.events[:MAX_SEGMENT_EVENTS]
+                if not buffer.events:
+                    del self._buffers[trace_id]
+            if not chunk:
+                return
+            task = asyncio.create_task(self._write(chunk))
+            self._writing.add(task)
+            self._busy.update(chunk)
+            task.add_done_callback(partial(self._done, chunk))
 
-    def _done(self, trace_id: str, _: asyncio.Task[None]) -> None:
-        self._busy.pop(trace_id, None)
+    def _done(self, chunk: Collection[str], task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        self._busy.difference_update(chunk)
         if time.monotonic() >= self._open_at:
             self._fill()
 
-    async def _write(self, trace_id: str, events: list[Event]) -> None:
-        batch: Batch | None = None
-        promoted_ns = self._promoted_at.pop(trace_id, None)
+    async def _write(self, chunk: dict[str, list[Event]]) -> None:
+        left = sum(len(events) for events in chunk.values())
+        batches: list[Batch] = []
         try:
-            while True:
+            for trace_id, events in chunk.items():
                 try:
-                    batch = batch or self._sink.batch(events, promoted_ns=promoted_ns)
-                    await self._sink.store(batch)
-                except Unavailable as error:
-                    self._rest(error)
+                    promoted_ns = self._promoted_at.pop(trace_id, None)
+                    batches.append(self._sink.batch(events, promoted_ns=promoted_ns))
+                except (TypeError, ValueError, AttributeError, KeyError) as error:
+                    left -= self._reject(events, error)
+            while batches:
+                try:
+                    errors = await self._sink.store_many(batches)
+                except Exception as error:  # a fault of ours or of the engine: never the work's
+                    left -= sum(self._reject(batch.events, error) for batch in batches)
+                    return
+                again: list[Batch] = []
+                for batch in batches:
+                    problem = errors.get(batch.trace_id)
+                    if isinstance(problem, Unavailable):
+                        again.append(batch)
+                    elif problem is not None:
+                        # Trying again cannot help, and the work that is traced goes on.
+                        left -= self._reject(batch.events, problem)
+                    else:
+                        left -= self._stored(batch.events)
+                batches = again
+                for problem in errors.values():
+                    if isinstance(problem, Unavailable):
+                        self._rest(problem)
+                if again:
                     await self._until_open()
                 else:
                     self._pause = FIRST_PAUSE
-                    self._written += len(events)
-                    if self._export is not None:
-                        self._export(events)
-                    break
-        except (StorageError, TypeError, ValueError, AttributeError, KeyError) as error:
-            # Rejected for good: trying again cannot help, and the work that is traced goes on.
-            self._dropped["rejected"] += len(events)
-            # The type only: a store's message may quote what it was sent.
-            logger.warning("%d trace events were rejected (%s)", len(events), type(error).__name__)
         except asyncio.CancelledError:
-            self._buffered += len(events)
+            self._buffered += left
             raise
         finally:
-            self._buffered -= len(events)
+            self._buffered -= left
+
+    def _stored(self, events: Sequence[Event]) -> int:
+        self._written += len(events)
+        self._buffered -= len(events)
+        self._make_room()
+        if self._export is not None:
+            self._export(events)
+        return len(events)
+
+    def _reject(self, events: Sequence[Event], error: Exception) -> int:
+        self._dropped["rejected"] += len(events)
+        self._buffered -= len(events)
+        self._make_room()
+        # The type only: a store's message may quote what it was sent.
+        logger.warning("%d trace events were rejected (%s)", len(events), type(error).__name__)
+        return len(events)
 
     def _rest(self, error: Unavailable) -> None:
         """Write nothing for a while; all traces wait together, so the store sees few attempts."""
@@ -371,7 +408,7 @@ class TraceWriter:
                 if time.monotonic() - repaired >= REPAIR_SECONDS:
                     repaired = time.monotonic()
                     self._repaired += await repair_abandoned(self._container, now_ns=self.now())
-            except StorageError as error:
+            except Exception as error:  # as everywhere here: tracing goes on
                 logger.info("the trace store cannot be asked (%s)", type(error).__name__)
             await asyncio.sleep(POLL_SECONDS)
 
@@ -404,5 +441,5 @@ class TraceWriter:
             await asyncio.sleep(SAVE_SECONDS)
             try:
                 await self._rollups.save()
-            except StorageError as error:
+            except Exception as error:
                 logger.info("rollups wait for the store (%s)", type(error).__name__)

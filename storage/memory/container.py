@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from storage.container import Body, Changes, Document, Page, Usage
+from storage.container import Body, Changes, Document, Page, Usage, Write
 from storage.document import decode, encode, expires_at
-from storage.errors import Conflict, InvalidQuery, NotFound, PreconditionFailed
+from storage.errors import Conflict, InvalidQuery, NotFound, PreconditionFailed, StorageError
 from storage.query import Query, Scalar, Where, decode_cursor, encode_cursor
 from storage.spec import ContainerSpec
+from storage.writes import one_write
 
 Clock = Callable[[], float]
 
@@ -86,6 +87,9 @@ class MemoryContainer:
         self._check_etag(self._existing(id, partition), if_etag, id)
         return self._put(id, partition, body, encoded)
 
+    async def write_many(self, writes: Sequence[Write]) -> list[Document | StorageError]:
+        return [await one_write(self, write) for write in writes]
+
     async def upsert(self, body: Body) -> Document:
         id, partition, encoded = encode(self.spec, body)
         self._operations["upsert"] += 1
@@ -142,7 +146,7 @@ class MemoryContainer:
         self._lsn += 1
         stored = _Stored(self._lsn, encoded, int(now), expires_at(self.spec, body, now))
         self._documents[partition, id] = stored
-        return stored.document()
+        return Document(dict(body), str(stored.lsn), stored.modified)
 
     def _live(self, id: str, partition: str) -> _Stored | None:
         stored = self._documents.get((partition, id))

@@ -6,11 +6,18 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from storage.container import Body, Changes, Document, Page, Usage
+from storage.container import Body, Changes, Document, Page, Usage, Write
 from storage.document import decode, encode, expires_at
-from storage.errors import Conflict, InvalidQuery, NotFound, PreconditionFailed
+from storage.errors import (
+    Conflict,
+    InvalidQuery,
+    NotFound,
+    PreconditionFailed,
+    StorageError,
+    Unavailable,
+)
 from storage.query import Query, encode_cursor
 from storage.spec import ContainerSpec
 from storage.sqlite import schema, translate
@@ -19,6 +26,8 @@ from storage.sqlite.database import Database
 T = TypeVar("T")
 Clock = Callable[[], float]
 _Row = tuple[int, str, int]
+_NewRow = tuple[Any, ...]
+"""pk, id, body, modified, expires, and one value per column of the spec."""
 
 _PURGE_EVERY = 1_000
 _PURGE_ROWS = 500
@@ -65,7 +74,8 @@ class SqliteContainer:
         self._database = database
         self._clock = clock
         self._table = translate.table_name(spec)
-        names = [translate.column(path) for path in spec.paths]
+        self._columns = translate.Columns(spec)
+        names = self._columns.names
         every = ["lsn", "pk", "id", "body", "modified", "expires", *names]
         marks = ", ".join("?" * len(every))
         self._insert = f"INTO {self._table} ({', '.join(every)}) VALUES ({marks})"
@@ -76,30 +86,32 @@ class SqliteContainer:
         self._writes = 0
 
     async def create(self, body: Body) -> Document:
+        row = self._row(body)
+        return await self._write("create", lambda connection: self._create(connection, body, row))
+
+    def _row(self, body: Body) -> _NewRow:
         id, partition, encoded = encode(self.spec, body)
         now = self._clock()
-        fields = translate.columns(self.spec, body)
-        row = (partition, id, encoded, int(now), expires_at(self.spec, body, now), *fields)
+        expires = expires_at(self.spec, body, now)
+        return (partition, id, encoded, int(now), expires, *self._columns.of(body))
 
-        def insert(connection: sqlite3.Connection) -> int:
-            lsn = self._database.next_number()
-            statement = f"INSERT OR IGNORE {self._insert}"
-            if connection.execute(statement, (lsn, *row)).rowcount == 1:
-                return lsn
-            # What stands in the way may have expired.
-            if (
-                connection.execute(
-                    f"DELETE FROM {self._table} WHERE pk = ? AND id = ? AND expires <= ?",  # noqa: S608
-                    (partition, id, int(now)),
-                ).rowcount
-                == 1
-            ):
-                connection.execute(statement, (lsn, *row))
-                return lsn
-            raise Conflict(f"{self.spec.name} has a document {id!r} in {partition!r}")
-
-        lsn = await self._write("create", insert)
-        return Document(dict(body), str(lsn), int(now))
+    def _create(self, connection: sqlite3.Connection, body: Body, row: _NewRow) -> Document:
+        partition, id, _, now, *_ = row
+        lsn = self._database.next_number()
+        statement = f"INSERT OR IGNORE {self._insert}"
+        if connection.execute(statement, (lsn, *row)).rowcount == 1:
+            return Document(dict(body), str(lsn), now)
+        # What stands in the way may have expired.
+        if (
+            connection.execute(
+                f"DELETE FROM {self._table} WHERE pk = ? AND id = ? AND expires <= ?",  # noqa: S608
+                (partition, id, now),
+            ).rowcount
+            == 1
+        ):
+            connection.execute(statement, (lsn, *row))
+            return Document(dict(body), str(lsn), now)
+        raise Conflict(f"{self.spec.name} has a document {id!r} in {partition!r}")
 
     async def read(self, id: str, partition: str) -> Document:
         found = await self.read_many([(id, partition)])
@@ -130,44 +142,70 @@ class SqliteContainer:
         }
 
     async def replace(self, body: Body, *, if_etag: str) -> Document:
-        id, partition, encoded = encode(self.spec, body)
-        now = self._clock()
-        expires = expires_at(self.spec, body, now)
-        fields = translate.columns(self.spec, body)
+        row = self._row(body)
+        return await self._write(
+            "replace", lambda connection: self._replace(connection, body, row, if_etag)
+        )
 
-        def update(connection: sqlite3.Connection) -> int:
-            lsn = self._database.next_number()
-            changed = connection.execute(
-                f"UPDATE {self._table} SET {self._set}"  # noqa: S608
-                " WHERE pk = ? AND id = ? AND lsn = ? AND (expires IS NULL OR expires > ?)",
-                (
-                    *(lsn, encoded, int(now), expires, *fields),
-                    *(partition, id, _lsn(if_etag), int(now)),
-                ),
-            ).rowcount
-            if not changed:
-                self._refuse(connection, id, partition, now)
-            return lsn
+    def _replace(
+        self, connection: sqlite3.Connection, body: Body, row: _NewRow, if_etag: str
+    ) -> Document:
+        partition, id, *values = row
+        now = row[3]
+        lsn = self._database.next_number()
+        changed = connection.execute(
+            f"UPDATE {self._table} SET {self._set}"  # noqa: S608
+            " WHERE pk = ? AND id = ? AND lsn = ? AND (expires IS NULL OR expires > ?)",
+            (lsn, *values, partition, id, _lsn(if_etag), now),
+        ).rowcount
+        if not changed:
+            self._refuse(connection, id, partition, now)
+        return Document(dict(body), str(lsn), now)
 
-        lsn = await self._write("replace", update)
-        return Document(dict(body), str(lsn), int(now))
+    async def write_many(self, writes: Sequence[Write]) -> list[Document | StorageError]:
+        """As the port says, with one wait for the writer thread."""
+        rows: list[_NewRow | StorageError] = []
+        for write in writes:
+            try:
+                rows.append(self._row(write.body))
+            except StorageError as error:
+                rows.append(error)
+
+        def do_all(connection: sqlite3.Connection) -> list[Document | StorageError]:
+            return [
+                row if isinstance(row, StorageError) else self._do(connection, write, row)
+                for write, row in zip(writes, rows, strict=True)
+            ]
+
+        self._writes += len(writes)
+        try:
+            return await self._write("write_many", do_all)
+        except Unavailable as error:
+            return [Unavailable(str(error)) for _ in writes]
+
+    def _do(
+        self, connection: sqlite3.Connection, write: Write, row: _NewRow
+    ) -> Document | StorageError:
+        self._operations["create" if write.if_etag is None else "replace"] += 1
+        try:
+            if write.if_etag is None:
+                return self._create(connection, write.body, row)
+            return self._replace(connection, write.body, row, write.if_etag)
+        except StorageError as error:
+            return error
 
     async def upsert(self, body: Body) -> Document:
-        id, partition, encoded = encode(self.spec, body)
-        now = self._clock()
-        expires = expires_at(self.spec, body, now)
-        fields = translate.columns(self.spec, body)
+        row = self._row(body)
 
-        def put(connection: sqlite3.Connection) -> int:
+        def put(connection: sqlite3.Connection) -> Document:
             lsn = self._database.next_number()
             connection.execute(
                 f"INSERT {self._insert} ON CONFLICT (pk, id) DO UPDATE SET {self._excluded}",
-                (lsn, partition, id, encoded, int(now), expires, *fields),
+                (lsn, *row),
             )
-            return lsn
+            return Document(dict(body), str(lsn), row[3])
 
-        lsn = await self._write("upsert", put)
-        return Document(dict(body), str(lsn), int(now))
+        return await self._write("upsert", put)
 
     async def delete(self, id: str, partition: str, *, if_etag: str | None = None) -> None:
         now = self._clock()
@@ -220,7 +258,8 @@ class SqliteContainer:
     async def _write(self, name: str, function: Callable[[sqlite3.Connection], T]) -> T:
         self._operations[name] += 1
         self._writes += 1
-        if self.spec.default_ttl is not None and self._writes % _PURGE_EVERY == 0:
+        if self.spec.default_ttl is not None and self._writes >= _PURGE_EVERY:
+            self._writes = 0
             await self._database.write(self._purge)
         return await self._database.write(function)
 

@@ -57,7 +57,8 @@ def _indexes(connection: sqlite3.Connection, spec: ContainerSpec) -> set[str]:
 
 def _fill(connection: sqlite3.Connection, spec: ContainerSpec) -> None:
     name = translate.table_name(spec)
-    fields = ", ".join(f"{translate.column(path)} = ?" for path in spec.paths)
+    columns = translate.Columns(spec)
+    fields = ", ".join(f"{name} = ?" for name in columns.names)
     update = f"UPDATE {name} SET {fields} WHERE lsn = ?"  # noqa: S608
     after = 0
     while True:
@@ -67,7 +68,5 @@ def _fill(connection: sqlite3.Connection, spec: ContainerSpec) -> None:
         ).fetchall()
         if not rows:
             return
-        connection.executemany(
-            update, [(*translate.columns(spec, decode(body)), lsn) for lsn, body in rows]
-        )
+        connection.executemany(update, [(*columns.of(decode(body)), lsn) for lsn, body in rows])
         after = rows[-1][0]

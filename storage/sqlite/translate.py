@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -13,6 +14,7 @@ from storage.query import Query, Scalar, Where, decode_cursor
 from storage.spec import ContainerSpec, check_path
 
 Encoded = str | int | float | None
+_PLAIN = re.compile(r"[A-Za-z0-9_. -]*\Z")
 _EDGE = "\x1f"
 """Stands around each element of an array; JSON text never holds it."""
 
@@ -33,29 +35,48 @@ def column(path: str) -> str:
     return f'"{check_path(path)}:"'
 
 
-def columns(spec: ContainerSpec, body: Body) -> list[Encoded]:
-    """Return what a document has at each of `spec.paths`, as its row holds it.
+class Columns:
+    """Takes what a document has at each of its spec's paths, as its row holds it.
 
     Scalars are kept as they are. An array becomes the JSON of its scalars with a separator around
     each, so that one `instr` finds an element without reading the document.
     """
-    found: list[Encoded] = []
-    for path in spec.paths:
-        value: object = body
-        for part in path.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if isinstance(value, list | tuple | set):
-            value = _EDGE + "".join(element(item) + _EDGE for item in value) if value else None
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            value = float(value)
-        found.append(value if isinstance(value, str | int | float) else None)
-    return found
+
+    def __init__(self, spec: ContainerSpec) -> None:
+        self.names = [column(path) for path in spec.paths]
+        self._parts = [path.split(".") for path in spec.paths]
+        self._top = frozenset(parts[0] for parts in self._parts)
+        self._none: list[Encoded] = [None] * len(self._parts)
+
+    def of(self, body: Body) -> list[Encoded]:
+        """Return one value per path."""
+        if self._top.isdisjoint(body):
+            return self._none
+        return [_column_value(body, parts) for parts in self._parts]
+
+
+def _column_value(body: Body, parts: Sequence[str]) -> Encoded:
+    value: object = body.get(parts[0])
+    for part in parts[1:]:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        # SQLite's integers have 64 bits; what is larger is compared as a float.
+        return value if -(2**63) <= value < 2**63 else float(value)
+    if isinstance(value, float):
+        return value
+    if isinstance(value, list | tuple | set) and value:
+        return _EDGE + "".join(element(item) + _EDGE for item in value)
+    return None
 
 
 def element(value: object) -> str:
     """Return an array's scalar as the column writes it; numbers that are equal, equally."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    if isinstance(value, str) and _PLAIN.match(value):
+        return f'"{value}"'
     return msgspec.json.encode(value).decode()
 
 

@@ -15,6 +15,7 @@ from storage import (
     Conflict,
     Container,
     ContainerSpec,
+    Document,
     DocumentTooLarge,
     Index,
     InvalidDocument,
@@ -24,6 +25,7 @@ from storage import (
     Query,
     Store,
     Where,
+    Write,
     scan,
 )
 from storage.cosmos import CosmosStore
@@ -124,6 +126,33 @@ async def test_a_container_is_what_its_spec_says_and_can_be_brought_to_a_newer_o
     missing = ContainerSpec("nowhere", "k")
     (said,) = await store.differences(missing)
     assert "nowhere" in said
+
+
+async def test_many_writes_succeed_and_fail_each_for_itself(orders: Container) -> None:
+    taken = await orders.create(order(1))
+    old = await orders.replace(order(1, state="seen"), if_etag=taken.etag)
+    results = await orders.write_many(
+        [
+            Write(order(1)),
+            Write(order(2)),
+            Write(order(2)),
+            Write({"customer": "ada"}),
+            Write(order(1, state="stale"), taken.etag),
+            Write(order(1, state="new"), old.etag),
+            Write(order(9), taken.etag),
+        ]
+    )
+    kinds = [type(result) for result in results]
+    assert kinds[0] is Conflict
+    # The second and third have one id: one of them comes first.
+    assert {kinds[1], kinds[2]} == {Document, Conflict}
+    assert kinds[3:5] == [InvalidDocument, PreconditionFailed]
+    assert kinds[5:] == [Document, NotFound]
+    new = results[5]
+    assert isinstance(new, Document)
+    assert (await orders.read("o-0001", "ada")).etag == new.etag
+    assert (await orders.read("o-0001", "ada")).body["state"] == "new"
+    assert await orders.write_many([]) == []
 
 
 async def test_a_filtered_order_may_go_either_way(orders: Container) -> None:
