@@ -25,7 +25,7 @@ from actors.state import ActorState
 from actors.stores import CosmosStateStore, InMemoryStateStore, StateStore
 from actors.worker import ActorWorker, WorkerStats
 from actors.workflow import Workflow
-from tracing.context import TraceContext
+from tracing.context import TraceContext, trace_headers
 
 __all__ = [
     "Activity",
@@ -69,4 +69,5 @@ __all__ = [
     "activity",
     "address",
     "handler",
+    "trace_headers",
 ]

@@ -145,6 +145,7 @@ class Message:
                 "spanId": trace.span_id,
                 "parentSpanId": trace.parent_span_id,
                 "sampled": trace.sampled,
+                **({"state": trace.state} if trace.state else {}),
             },
             "metadata": meta,
         }
@@ -172,7 +173,9 @@ class Message:
             ),
             None
             if trace is None
-            else TraceContext(trace.traceId, trace.spanId, trace.parentSpanId, trace.sampled),
+            else TraceContext(
+                trace.traceId, trace.spanId, trace.parentSpanId, trace.sampled, trace.state
+            ),
         )
 
 
@@ -181,6 +184,7 @@ class _WireTrace(msgspec.Struct):
     spanId: str
     parentSpanId: str | None = None
     sampled: bool = True
+    state: str = ""
 
 
 class _WireMetadata(msgspec.Struct):

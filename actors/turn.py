@@ -22,7 +22,7 @@ from actors.state import Fold
 from actors.stores import MAX_STATE_BYTES, StateStore
 from actors.telemetry import SpanEmitter, journal_ref, message_ref, state_ref
 from storage import Unavailable
-from tracing import Ref, RefKind
+from tracing import Ref, RefKind, TraceContext, current_span
 
 APPEND_TRIES = 3
 APPEND_PAUSE = 0.2
@@ -246,6 +246,7 @@ class Turn:
         if self._span is not None:
             key_ref = Ref(RefKind.IDEMPOTENCY, self.message.actor_id, key)
             reporter = _ActivityReporter(self._span.child(activity.name), key_ref)
+        outer = current_span.set(None if reporter is None else reporter.context)
         try:
             result, attempts = await self._executor.run(activity, arguments, key, reporter)
         except Exception as error:  # the border to user code: journaled, then raised again
@@ -263,6 +264,8 @@ class Turn:
             if reporter is not None:
                 reporter.failed(failure, record)
             raise ActivityFailed(activity.name, failure.type, failure.message) from error
+        finally:
+            current_span.reset(outer)
         record = await self._append(
             JournalEntry(
                 EntryType.ACTIVITY_COMPLETED,
@@ -307,6 +310,10 @@ class _ActivityReporter:
         self._key = key
         self._started = time.monotonic_ns()
         span.emit("activity:scheduled", key)
+
+    @property
+    def context(self) -> TraceContext:
+        return self._span.context
 
     def started(self, attempt: int) -> None:
         self._span.emit("activity:started", self._key, attempt=attempt)

@@ -32,6 +32,7 @@ from tracing import (
     RefKind,
     Resolvers,
     Source,
+    TraceAnalytics,
     TraceReader,
     TraceReconstructor,
     TraceWriter,
@@ -39,6 +40,8 @@ from tracing import (
 )
 from tracing import services as tracing_services
 from tracing.containers import TRACE_EVENTS
+from tracing.otlp.decode import OtlpUnavailable
+from tracing.otlp.export import ExportStats, OtlpExporter
 
 SPECS = (TRACE_EVENTS, MESSAGE_ARCHIVE, ACTOR_STATES, ACTOR_JOURNALS, DEAD_LETTERS)
 
@@ -59,6 +62,7 @@ class SystemReport:
     engine: str
     tracing_on: bool
     writer: WriterStats | None
+    exporter: ExportStats | None
     queue: Depth
     containers: list[ContainerUsage]
     worker: WorkerStats | None
@@ -87,9 +91,11 @@ class Loom:
         self._worker_task: asyncio.Task[None] | None = None
         self.worker: ActorWorker | None = None
         events = containers[TRACE_EVENTS.name]
+        self.exporter = None if config.otlp_endpoint is None else _exporter(config.otlp_endpoint)
         self.writer = (
             TraceWriter(
                 events,
+                export=self.exporter,
                 sampler=config.trace_sampling,
                 flush_interval=config.trace_flush_seconds,
                 hold_seconds=config.trace_hold_seconds,
@@ -109,6 +115,7 @@ class Loom:
         )
         loaders = ActorDataLoaders(containers, self.state_store)
         self.reader = TraceReader(events)
+        self.analytics = TraceAnalytics(events)
         self.reconstructor = TraceReconstructor(
             self.reader,
             Resolvers(
@@ -161,6 +168,7 @@ class Loom:
             engine=self.store.engine,
             tracing_on=self.writer is not None,
             writer=None if self.writer is None else self.writer.stats(),
+            exporter=None if self.exporter is None else self.exporter.stats(),
             queue=await self.queue.depth(),
             containers=usages,
             worker=None if self.worker is None else self.worker.stats(),
@@ -179,6 +187,8 @@ class Loom:
         self.executor.close()
         if self.writer is not None:
             await self.writer.close()
+        if self.exporter is not None:
+            await asyncio.to_thread(self.exporter.close)
         await self.store.close()
         await self._database.close()
 
@@ -221,7 +231,13 @@ async def open_loom(config: Config) -> Loom:
     if loom.writer is not None:
         loom.writer.start()
     tracing_services.install(
-        tracing_services.TracingServices(loom.reader, loom.reconstructor, loom.writer)
+        tracing_services.TracingServices(
+            loom.reader,
+            loom.analytics,
+            loom.reconstructor,
+            loom.writer,
+            tracing_services.OtlpAccess(config.otlp_token, open=not config.require_login),
+        )
     )
     actor_services.install(actor_services.ActorServices(loom.runtime, served.workflows))
     if config.run_workers:
@@ -246,6 +262,13 @@ def open_store(config: Config, database: Database) -> Store:
         consistency=config.cosmos.consistency,
         regions=config.cosmos.regions,
     )
+
+
+def _exporter(endpoint: str) -> OtlpExporter:
+    try:
+        return OtlpExporter(endpoint)
+    except OtlpUnavailable as error:
+        raise ConfigError(f"LOOM_OTLP_ENDPOINT is set, but {error}") from None
 
 
 def _managed_identity() -> AsyncTokenCredential:

@@ -4,13 +4,15 @@ Imports storage and never actors: what references point at is loaded by sources 
 `loomweb.wiring` registers. Importable without Django.
 """
 
-from tracing.context import TraceContext
+from tracing.analytics import Statistics, TraceAnalytics
+from tracing.context import TraceContext, current_span, trace_headers
 from tracing.event import Event, Ref, RefKind
 from tracing.failure import Failure, FailureOutcome
 from tracing.filters import FailureFilter, FailurePage, Trace, TraceFilter, TracePage
 from tracing.reader import TraceReader
 from tracing.reconstruct import TraceReconstructor
 from tracing.resolve import Outcome, Resolved, Resolvers, Source
+from tracing.sampling import Sampler
 from tracing.summary import Summary, TraceStatus
 from tracing.tree import Attempt, Span, TraceTree
 from tracing.writer import TraceWriter, WriterStats
@@ -27,10 +29,13 @@ __all__ = [
     "RefKind",
     "Resolved",
     "Resolvers",
+    "Sampler",
     "Source",
     "Span",
+    "Statistics",
     "Summary",
     "Trace",
+    "TraceAnalytics",
     "TraceContext",
     "TraceFilter",
     "TracePage",
@@ -40,4 +45,6 @@ __all__ = [
     "TraceTree",
     "TraceWriter",
     "WriterStats",
+    "current_span",
+    "trace_headers",
 ]

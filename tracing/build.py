@@ -118,7 +118,8 @@ def _span(span_id: str, events: list[Event]) -> Span:
     failed = end is not None and REGISTRY[end.type].failed
     worst = end if failed else (failures[-1] if failures else None)
     start = first.time_ns
-    if kind is SpanKind.HTTP and first.duration_ns is not None:
+    # These tell of themselves when they end.
+    if kind in (SpanKind.HTTP, SpanKind.FOREIGN) and first.duration_ns is not None:
         start -= first.duration_ns
     return Span(
         span_id=span_id,

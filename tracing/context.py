@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import msgspec
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z")
+_TRACESTATE = re.compile(r"[\x20-\x7e]{1,512}\Z")
 _NO_TRACE = "0" * 32
 _NO_SPAN = "0" * 16
 
@@ -29,12 +31,14 @@ class TraceContext(msgspec.Struct, frozen=True, gc=False):
         span_id: 16 lower-case hex digits.
         parent_span_id: the span that caused this one; None for the root.
         sampled: the W3C flag; an unsampled trace is kept only if something in it fails.
+        state: what other vendors put into `tracestate` (§3.3); handed on as it came.
     """
 
     trace_id: str
     span_id: str
     parent_span_id: str | None = None
     sampled: bool = True
+    state: str = ""
 
     @classmethod
     def root(cls, *, sampled: bool = True, new_id: NewId = random_id) -> TraceContext:
@@ -43,15 +47,25 @@ class TraceContext(msgspec.Struct, frozen=True, gc=False):
 
     def child(self, *, new_id: NewId = random_id) -> TraceContext:
         """Return a new span below this one."""
-        return TraceContext(self.trace_id, new_id(8), self.span_id, self.sampled)
+        return TraceContext(self.trace_id, new_id(8), self.span_id, self.sampled, self.state)
 
     def traceparent(self) -> str:
         """Return the W3C `traceparent` header (version 00) that makes this span the parent."""
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
+    def headers(self) -> dict[str, str]:
+        """Return the headers that make a request to another service part of this trace."""
+        headers = {"traceparent": self.traceparent()}
+        if self.state:
+            headers["tracestate"] = self.state
+        return headers
+
     @classmethod
-    def from_traceparent(cls, header: str) -> TraceContext | None:
-        """Return the caller's span, or None when the header is not valid (§3.2.2: then restart)."""
+    def from_traceparent(cls, header: str, state: str = "") -> TraceContext | None:
+        """Return the caller's span, or None when the header is not valid (§3.2.2: then restart).
+
+        `state` is the `tracestate` header; one that is malformed or too long is left out (§3.3.1).
+        """
         match = _TRACEPARENT.match(header.strip())
         if match is None:
             return None
@@ -60,4 +74,18 @@ class TraceContext(msgspec.Struct, frozen=True, gc=False):
             return None
         if version == "00" and rest:
             return None
-        return cls(trace_id, span_id, None, bool(int(flags, 16) & 1))
+        state = state.strip()
+        if not _TRACESTATE.match(state):
+            state = ""
+        return cls(trace_id, span_id, None, bool(int(flags, 16) & 1), state)
+
+
+current_span: ContextVar[TraceContext | None] = ContextVar("current_span", default=None)
+"""The span that the running code belongs to, where there is one: set while an activity runs."""
+
+
+def trace_headers() -> dict[str, str]:
+    """Return the headers with which an activity calls another service, so that what that service
+    does appears below it in the trace; empty outside of a traced activity."""
+    span = current_span.get()
+    return {} if span is None else span.headers()

@@ -27,7 +27,9 @@ def trace_of(request: HttpRequest) -> TraceContext | None:
         return None
     trace: TraceContext | None = getattr(request, _SLOT, None)
     if trace is None:
-        caller = TraceContext.from_traceparent(request.headers.get("traceparent", ""))
+        caller = TraceContext.from_traceparent(
+            request.headers.get("traceparent", ""), request.headers.get("tracestate", "")
+        )
         # Whoever starts a run by hand wants to see it, whatever share of all runs is kept.
         trace = (
             writer.create_root_trace(sampled=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 
+from tracing.analytics import TraceAnalytics
 from tracing.reader import TraceReader
 from tracing.reconstruct import TraceReconstructor
 from tracing.writer import TraceWriter
@@ -11,11 +13,33 @@ from tracing.writer import TraceWriter
 
 @dataclass(frozen=True, slots=True)
 class TracingServices:
-    """What the trace pages read through. `writer` is None when this process records nothing."""
+    """What the trace pages read through.
+
+    Attributes:
+        writer: None when this process records nothing.
+        otlp: who may send spans of other services.
+    """
 
     reader: TraceReader
+    analytics: TraceAnalytics
     reconstructor: TraceReconstructor
     writer: TraceWriter | None
+    otlp: OtlpAccess
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpAccess:
+    """Who may send spans: whoever has the token; without one everybody, or nobody."""
+
+    token: str | None
+    open: bool
+
+    def admits(self, authorization: str) -> bool:
+        """Return whether a request with this `Authorization` header may send spans."""
+        if self.token is None:
+            return self.open
+        wanted = f"Bearer {self.token}"
+        return hmac.compare_digest(authorization.encode(), wanted.encode())
 
 
 _installed: TracingServices | None = None

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from tracing.pages import audit, failures, panel, trace, traces
+from tracing.pages import audit, failures, ingest, panel, trace, traces
 
 app_name = "tracing"
 urlpatterns = [
@@ -14,5 +14,6 @@ urlpatterns = [
         name="reference",
     ),
     path("failures/", failures.failures, name="failures"),
+    path("v1/traces", ingest.traces, name="otlp"),
     path("audit/", audit.audit, name="audit"),
 ]

@@ -157,7 +157,11 @@ class TraceWriter:
     def create_child_span(self, parent: TraceContext) -> TraceContext:
         """Return a new span below `parent`; of a promoted trace, it is sampled from now on."""
         sampled = parent.sampled or self._hold.is_promoted(parent.trace_id)
-        return TraceContext(parent.trace_id, self._new_id(8), parent.span_id, sampled)
+        return TraceContext(parent.trace_id, self._new_id(8), parent.span_id, sampled, parent.state)
+
+    def has_room(self, events: int) -> bool:
+        """Return whether that many events would be taken now."""
+        return len(self._incoming) + events <= self._room
 
     def stats(self) -> WriterStats:
         """Return the writer's counters."""
