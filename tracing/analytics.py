@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from storage import Container, Query, Where
 from tracing import histogram
-from tracing.rollup import SECONDS, Cell, Group, Resolution, Rollup
+from tracing.rollup import SECONDS, TTL, Cell, Group, Resolution, Rollup
 
 _NS = 1_000_000_000
 FINE_SECONDS = 3 * 3_600
@@ -117,6 +117,8 @@ class TraceAnalytics:
         seconds = SECONDS[resolution]
         start = from_ns // _NS // seconds * seconds
         end = max(start + seconds, -(-to_ns // (_NS * seconds)) * seconds)
+        # Nothing older is kept, and a slot takes memory.
+        start = max(start, end - TTL[resolution])
         found = await self._rollups(resolution, start, end)
         total = Rollup()
         for rollup in found.values():

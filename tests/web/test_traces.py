@@ -37,6 +37,27 @@ async def test_without_traces_the_list_says_what_to_do_next(client: AsyncClient)
     assert "Nothing has failed" in text(await client.get("/failures/"))
 
 
+async def test_a_trace_is_found_by_its_correlation_id_and_by_its_own(
+    loom: Loom, client: AsyncClient
+) -> None:
+    started = await loom.runtime.start(WORKFLOWS["chain"], {"depth": 2}, key="one")
+    await settled(loom)
+    page = text(await client.get(f"/traces/?actor={started.correlation_id}"))
+    assert rows(page) == ["ChainLink/one"]
+    answer = await client.get(f"/traces/?actor={started.trace_id}")
+    assert (answer.status_code, answer["Location"]) == (302, f"/traces/{started.trace_id}/")
+
+
+async def test_a_bound_that_is_no_duration_is_said_not_ignored(
+    loom: Loom, client: AsyncClient
+) -> None:
+    await some_runs(loom)
+    for headers in ({}, HTMX):
+        page = text(await client.get("/traces/?least=soon", headers=headers))
+        assert "A duration is written like" in page
+        assert rows(page) == []
+
+
 async def test_traces_are_listed_newest_first_with_their_numbers(
     loom: Loom, client: AsyncClient
 ) -> None:
@@ -62,6 +83,14 @@ async def test_traces_are_listed_newest_first_with_their_numbers(
         ("since=15m", ["Order/slow", "ChainLink/bad", "ChainLink/fine"]),
         ("status=failed&type=Order", []),
         ("status=nonsense&type=Order", ["Order/slow"]),
+        ("message=place", ["Order/slow"]),
+        ("error=ShelfEmpty", ["Order/slow"]),
+        ("error=ShelfEmpty&status=failed", []),
+        ("least=5 min", []),
+        ("most=5+min&type=ChainLink", ["ChainLink/bad", "ChainLink/fine"]),
+        ("from=1000&to=2000", []),
+        ("from=2000&to=1000&type=Order", ["Order/slow"]),
+        ("from=1000&to=9999999999999&type=Order", ["Order/slow"]),
     ],
 )
 async def test_filters_stand_in_the_address(
