@@ -94,8 +94,7 @@ def emit_trace(writer: TraceWriter, clock: Clock, source: random.Random, number:
 
 async def fill(container: Container, traces: int) -> float:
     """Write the traces; return events per second."""
-    clock, source = Clock(), random.Random(7)
-    PACE.step = SPAN_SECONDS * SECOND // traces
+    clock, source = Clock(traces), random.Random(7)
     writer = TraceWriter(container, clock=clock)
     writer.start()
     began = time.perf_counter()
