@@ -22,6 +22,8 @@ _ENDS = frozenset(
         "lock:lost",
     }
 )
+SKEW_NS = 1_000_000
+"""A child may seem to begin this much before its parent without a word: clocks are not exact."""
 # A dead letter reports the failure of its last attempt a second time.
 _COUNTED_FAILURES = frozenset({"message:failed", "activity:failed", "activity:retried"})
 
@@ -42,6 +44,7 @@ def build_tree(trace: Trace) -> TraceTree:
         notices.append(f"{len(rest)} spans name each other as parents; the circle was cut")
         ordered += _cut(rest, roots)
     _count_below(ordered)
+    notices += _skew(ordered)
     return TraceTree(trace.summary, roots, ordered, notices)
 
 
@@ -62,6 +65,18 @@ def _link(spans: dict[str, Span], notices: list[str]) -> list[Span]:
     if orphans and len(roots) > 1:
         notices.append(f"{orphans} spans name a parent that is not in this trace")
     return roots
+
+
+def _skew(ordered: list[Span]) -> list[str]:
+    early = sum(
+        child.start_ns < span.start_ns - SKEW_NS for span in ordered for child in span.children
+    )
+    if not early:
+        return []
+    return [
+        f"{early} spans begin before what caused them: the clocks of the machines differ, so times"
+        " of different machines are off by as much"
+    ]
 
 
 def _depth_first(roots: Iterable[Span]) -> list[Span]:

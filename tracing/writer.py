@@ -11,12 +11,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from storage import Container, Query, StorageError, Throttled, Unavailable, Where
+from storage import Container, StorageError, Throttled, Unavailable
 from tracing.context import NewId, TraceContext, random_id
 from tracing.event import Clock, Event, monotonic_clock
 from tracing.hold import Hold
 from tracing.intent import Intent, repair_abandoned
 from tracing.keeper import RollupKeeper
+from tracing.promotions import Promotions
 from tracing.registry import REGISTRY
 from tracing.rollup import SAVE_SECONDS
 from tracing.sampling import Sampler
@@ -31,12 +32,13 @@ MAX_FLUSH = 10_000
 """Traces of one flush: an intent names them all."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds without any write after the store did not answer; doubled each time."""
+PRESSED_SHARE = 5
+"""A buffer that is full to one part in so many is written at once, however young its events."""
 HOLD_SECONDS = 60.0
 """How long an unsampled trace waits for a failure in it."""
 POLL_SECONDS = 5.0
 """How often a writer asks which traces others have promoted."""
 REPAIR_SECONDS = 60.0
-_OVERLAP_US = 15_000_000
 
 Export = Callable[[Sequence[Event]], None]
 """Takes events of one trace that were stored. It neither blocks nor raises."""
@@ -117,6 +119,7 @@ class TraceWriter:
         self._sink = TraceSink(container, writer=writer)
         self._intent = Intent(container, writer=writer, clock=self.now)
         self._rollups = RollupKeeper(container, writer=writer)
+        self._promotions = Promotions(container, clock=self.now, since_seconds=hold_seconds)
         self._hold = Hold(seconds=hold_seconds, max_events=max_buffered // 2)
         self._new_id = new_id
         self._flush_interval = flush_interval
@@ -128,7 +131,6 @@ class TraceWriter:
         self._writing: set[asyncio.Task[None]] = set()
         self._buffered = 0
         self._promoted_at: dict[str, int] = {}
-        self._polled_us = 0
         self._open_at = 0.0
         self._pause = FIRST_PAUSE
         self._tasks: list[asyncio.Task[None]] = []
@@ -234,12 +236,15 @@ class TraceWriter:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._flush_interval / 2)
+            # With much to write, waiting for more would only fill the buffer.
+            held = self._buffered + len(self._incoming)
+            pressed = held * PRESSED_SHARE > self._max_buffered and not self._resting
+            await asyncio.sleep(0.002 if pressed else self._flush_interval / 2)
             started = time.monotonic()
             self._collect()
             self._hold.expire(started)
             self._make_room()
-            await self._launch(started - self._flush_interval)
+            await self._launch(float("inf") if pressed else started - self._flush_interval)
             if self._writing:
                 # Not longer: another trace may become due while a slow write goes on.
                 await asyncio.wait(list(self._writing), timeout=self._flush_interval)
@@ -292,7 +297,7 @@ class TraceWriter:
             for trace_id, buffer in self._buffers.items()
             if buffer.since <= due or len(buffer.events) >= MAX_SEGMENT_EVENTS
         ][:MAX_FLUSH]
-        if not chosen or time.monotonic() < self._open_at:
+        if not chosen or self._resting:
             return
         try:
             await self._intent.cover({*chosen, *self._busy})
@@ -328,7 +333,7 @@ class TraceWriter:
     def _done(self, chunk: Collection[str], task: asyncio.Task[None]) -> None:
         self._writing.discard(task)
         self._busy.difference_update(chunk)
-        if time.monotonic() >= self._open_at:
+        if not self._resting:
             self._fill()
 
     async def _write(self, chunk: dict[str, list[Event]]) -> None:
@@ -387,6 +392,10 @@ class TraceWriter:
         logger.warning("%d trace events were rejected (%s)", len(events), type(error).__name__)
         return len(events)
 
+    @property
+    def _resting(self) -> bool:
+        return time.monotonic() < self._open_at
+
     def _rest(self, error: Unavailable) -> None:
         """Write nothing for a while; all traces wait together, so the store sees few attempts."""
         self._retries += 1
@@ -408,37 +417,15 @@ class TraceWriter:
         while True:
             try:
                 if self._hold.size:
-                    await self._learn_promotions()
+                    for trace_id in await self._promotions.latest():
+                        kept = self._hold.promote(trace_id)
+                        self._keep(trace_id, kept, time.monotonic())
                 if time.monotonic() - repaired >= REPAIR_SECONDS:
                     repaired = time.monotonic()
                     self._repaired += await repair_abandoned(self._container, now_ns=self.now())
             except Exception as error:  # as everywhere here: tracing goes on
                 logger.info("the trace store cannot be asked (%s)", type(error).__name__)
             await asyncio.sleep(POLL_SECONDS)
-
-    async def _learn_promotions(self) -> None:
-        since = self._polled_us or self.now() // 1000 - int(HOLD_SECONDS * 1e6)
-        asked = self.now() // 1000
-        cursor: str | None = None
-        while True:
-            # Clocks of machines differ, and a promotion is stored a little after its time.
-            page = await self._container.query(
-                Query(
-                    (Where("promotedAt", ">=", since - _OVERLAP_US),),
-                    order_by=("promotedAt",),
-                    limit=1_000,
-                    cursor=cursor,
-                )
-            )
-            for document in page.documents:
-                trace_id = document.body["trace_id"]
-                if not self._hold.is_promoted(trace_id):
-                    kept = self._hold.promote(trace_id)
-                    self._keep(trace_id, kept, time.monotonic())
-            cursor = page.cursor
-            if cursor is None:
-                break
-        self._polled_us = asked
 
     async def _save_rollups(self) -> None:
         while True:

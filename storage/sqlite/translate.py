@@ -44,21 +44,24 @@ class Columns:
 
     def __init__(self, spec: ContainerSpec) -> None:
         self.names = [column(path) for path in spec.paths]
-        self._parts = [path.split(".") for path in spec.paths]
-        self._top = frozenset(parts[0] for parts in self._parts)
-        self._none: list[Encoded] = [None] * len(self._parts)
+        self._none: list[Encoded] = [None] * len(self.names)
+        self._top = {path: place for place, path in enumerate(spec.paths) if "." not in path}
+        self._deep = [(p, path.split(".")) for p, path in enumerate(spec.paths) if "." in path]
 
     def of(self, body: Body) -> list[Encoded]:
         """Return one value per path."""
-        if self._top.isdisjoint(body):
-            return self._none
-        return [_column_value(body, parts) for parts in self._parts]
+        found = self._none.copy()
+        for key in body.keys() & self._top.keys():
+            found[self._top[key]] = _encoded(body[key])
+        for place, parts in self._deep:
+            value: object = body
+            for part in parts:
+                value = value.get(part) if isinstance(value, Mapping) else None
+            found[place] = _encoded(value)
+        return found
 
 
-def _column_value(body: Body, parts: Sequence[str]) -> Encoded:
-    value: object = body.get(parts[0])
-    for part in parts[1:]:
-        value = value.get(part) if isinstance(value, Mapping) else None
+def _encoded(value: object) -> Encoded:
     if isinstance(value, str):
         return value
     if isinstance(value, int):

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from azure.cosmos.aio import CosmosClient
 
-from storage import DAY, ContainerSpec, Index, Unavailable
+from storage import DAY, ContainerSpec, Index, Unavailable, Write
 from storage.cosmos import CosmosStore
 from storage.cosmos.translate import indexing_policy
 from tests.cosmos_server import KEY, free_port
@@ -48,6 +48,18 @@ async def test_request_units_are_counted_per_operation(cosmos_endpoint: str) -> 
     container = await store.container(ContainerSpec("units", "k"))
     await container.create({"id": "1", "k": "a"})
     assert set(container.usage().request_units) == {"create"}
+    await store.close()
+
+
+async def test_documents_of_one_partition_are_read_by_one_request(cosmos_endpoint: str) -> None:
+    store = CosmosStore(cosmos_endpoint, KEY, f"batched-{uuid4().hex[:8]}")
+    container = await store.container(ContainerSpec("batched", "k"))
+    keys = [(str(number), partition) for partition in "ab" for number in range(40)]
+    await container.write_many([Write({"id": id, "k": partition}) for id, partition in keys])
+    before = container.usage().operations.get("read", 0)
+    found = await container.read_many([*keys, ("missing", "a")])
+    assert set(found) == set(keys)
+    assert container.usage().operations["read"] - before == 2
     await store.close()
 
 

@@ -8,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import TRACE, event
-from tracing import Event, Trace, TraceTree
+from tracing import Event, Trace, TraceStatus, TraceTree
 from tracing.build import build_tree
+from tracing.overview import overview
 from tracing.registry import REGISTRY
+from tracing.statistics import statistics
 from tracing.tally import Tally
 from tracing.waterfall import WINDOW, lay_out
+from tracing.words import sentence
 
 
 def tree_of(events: list[Event]) -> TraceTree:
@@ -94,6 +97,50 @@ def test_a_circle_of_parents_is_cut_and_nothing_is_lost() -> None:
     )
     assert sorted(span for span, _ in shape(tree)) == [1, 2, 3, 9]
     assert "circle" in tree.notices[0]
+
+
+def test_clocks_that_differ_are_said_and_the_causes_still_stand_above() -> None:
+    tree = tree_of(
+        [
+            event("queue:enqueued", 1, at=100),
+            event("message:started", 1, at=101),
+            event("queue:enqueued", 2, parent=1, at=40),
+            event("message:completed", 2, parent=1, at=60),
+            event("message:completed", 1, at=110),
+        ]
+    )
+    assert [span.span_id for span in tree.spans] == [f"{1:016x}", f"{2:016x}"]
+    assert "1 spans begin before what caused them" in tree.notices[0]
+    assert all(row.duration_ns >= 0 and row.waited_ns >= 0 for row in lay_out(tree).rows)
+
+
+def test_events_in_any_order_and_unfinished_work_give_the_same_tree() -> None:
+    run = [
+        event("queue:enqueued", 1, at=0),
+        event("message:started", 1, at=1),
+        event("queue:enqueued", 2, parent=1, at=2),
+        event("message:started", 2, parent=1, at=3),
+        event("message:completed", 1, at=4),
+    ]
+    wanted = tree_of(run)
+    assert [span.end_ns is None for span in wanted.spans] == [False, True]
+    assert wanted.summary.status is TraceStatus.RUNNING
+    for seed in range(20):
+        shuffled = random.Random(seed).sample(run, len(run))
+        assert tree_of(shuffled) == wanted
+
+
+def test_a_hundred_thousand_siblings_are_built_laid_out_and_summed_up() -> None:
+    events = [event("queue:enqueued", 1, at=0)]
+    for number in range(100_000):
+        events.append(event("queue:enqueued", number + 2, parent=1, at=1 + number % 50))
+    tree = tree_of(events)
+    assert len(tree.roots[0].children) == 100_000
+    found = lay_out(tree, selected=f"{99_999:016x}")
+    assert (len(found.rows), found.total) == (1_000, 100_001)
+    assert overview(tree)["total"] == 100_001
+    assert sentence(tree)
+    assert sum(line.spans for line in statistics(tree)) == 100_001
 
 
 def test_a_span_that_names_itself_as_parent_is_a_root() -> None:
