@@ -1,7 +1,8 @@
-"""What traces cost to store, measured by reading every document of the container once."""
+"""What traces cost to store, measured: of single traces, or by reading the whole container."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -12,6 +13,9 @@ from tracing import segment
 from tracing.containers import SEGMENT, SUMMARY
 from tracing.errors import UnreadableSegment
 from tracing.event import Event
+from tracing.reader import TraceReader
+from tracing.reconstruct import TraceReconstructor
+from tracing.resolve import Outcome
 
 
 @dataclass(slots=True)
@@ -27,6 +31,76 @@ class Economy:
     @property
     def bytes(self) -> int:
         return sum(self.stored.values())
+
+
+MAX_REFS = 5_000
+"""References of a trace that are followed to measure what they refer to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What some traces take, and what they would take if they held copies. Bytes are of JSON.
+
+    Attributes:
+        stored_bytes: of their documents: segments, summaries, failures.
+        references: pointers in their events; what is pointed at twice would be copied twice.
+        followed: how many of them were loaded; the rest has expired, or was too much to load.
+        data_bytes: what those would have taken as copies.
+    """
+
+    traces: int = 0
+    events: int = 0
+    stored_bytes: int = 0
+    references: int = 0
+    followed: int = 0
+    data_bytes: int = 0
+
+    @property
+    def bytes_per_event(self) -> int:
+        return round(self.stored_bytes / self.events) if self.events else 0
+
+    @property
+    def share_percent(self) -> float:
+        """What is stored, of what it would be with a copy in place of each reference."""
+        whole = self.stored_bytes + self.data_bytes
+        return 100 * self.stored_bytes / whole if whole else 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.traces + other.traces,
+            self.events + other.events,
+            self.stored_bytes + other.stored_bytes,
+            self.references + other.references,
+            self.followed + other.followed,
+            self.data_bytes + other.data_bytes,
+        )
+
+
+async def cost_of(
+    reader: TraceReader, reconstructor: TraceReconstructor, trace_id: str
+) -> Cost | None:
+    """Measure one trace, or return None when there is none. Loads what it refers to, in batches."""
+    trace = await reader.get_trace(trace_id)
+    if trace is None:
+        return None
+    pointers = Counter(ref for event in trace.events for ref in event.refs)
+    loaded = await reconstructor.load(list(pointers)[:MAX_REFS])
+    followed = data = 0
+    for ref, resolved in loaded.items():
+        if resolved.outcome is Outcome.LOADED:
+            followed += pointers[ref]
+            data += pointers[ref] * len(msgspec.json.encode(resolved.value))
+    return Cost(1, len(trace.events), trace.stored_bytes, pointers.total(), followed, data)
+
+
+async def cost_of_latest(
+    reader: TraceReader, reconstructor: TraceReconstructor, traces: int
+) -> Cost:
+    """Measure the latest traces together."""
+    total = Cost()
+    for summary in (await reader.find_traces(limit=traces)).traces:
+        total += await cost_of(reader, reconstructor, summary.trace_id) or Cost()
+    return total
 
 
 async def measure(

@@ -1,6 +1,17 @@
 from django.urls import path
 
-from tracing.pages import audit, failures, ingest, panel, trace, traces
+from tracing.pages import (
+    audit,
+    cost,
+    events,
+    failures,
+    groups,
+    ingest,
+    panel,
+    statistics,
+    trace,
+    traces,
+)
 
 app_name = "tracing"
 urlpatterns = [
@@ -13,7 +24,16 @@ urlpatterns = [
         panel.reference,
         name="reference",
     ),
+    path(
+        "traces/<str:trace_id>/statistics/",
+        statistics.trace_statistics,
+        name="trace-statistics",
+    ),
+    path("traces/<str:trace_id>/cost/", cost.of_trace, name="trace-cost"),
+    path("system/cost/", cost.of_latest, name="cost"),
+    path("system/events/", events.events, name="events"),
     path("failures/", failures.failures, name="failures"),
+    path("failures/groups/", groups.groups, name="failure-groups"),
     path("v1/traces", ingest.traces, name="otlp"),
     path("audit/", audit.audit, name="audit"),
 ]
