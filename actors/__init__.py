@@ -7,20 +7,26 @@ from actors.deadletters import DeadLetters
 from actors.errors import (
     ActivityFailed,
     ActorError,
+    Cancelled,
+    EventTimeout,
     InvalidMessage,
     InvalidPayload,
     JournalConflict,
     NonDeterministic,
     NonRetryable,
+    SagaCompensated,
+    SagaFailed,
     TooLarge,
     UnknownMessageType,
 )
+from actors.inbox import Inbox
 from actors.journal import EntryType, Journal, JournalEntry, JournalRecord
 from actors.locks import LockManager, MemoryLocks, SqliteLocks
 from actors.message import Message, address
 from actors.queues import Depth, Lease, MemoryQueue, MessageQueue, SqliteQueue
 from actors.retry import RetryPolicy
 from actors.runtime import ActorRuntime, Started
+from actors.saga import Saga
 from actors.state import ActorState
 from actors.stores import CosmosStateStore, InMemoryStateStore, StateStore
 from actors.worker import ActorWorker, WorkerStats
@@ -36,11 +42,14 @@ __all__ = [
     "ActorRuntime",
     "ActorState",
     "ActorWorker",
+    "Cancelled",
     "CosmosStateStore",
     "DeadLetters",
     "Depth",
     "EntryType",
+    "EventTimeout",
     "InMemoryStateStore",
+    "Inbox",
     "InvalidMessage",
     "InvalidPayload",
     "Journal",
@@ -57,6 +66,9 @@ __all__ = [
     "NonDeterministic",
     "NonRetryable",
     "RetryPolicy",
+    "Saga",
+    "SagaCompensated",
+    "SagaFailed",
     "SqliteLocks",
     "SqliteQueue",
     "Started",

@@ -12,7 +12,9 @@ import msgspec
 
 from actors.activity import Activity
 from actors.errors import InvalidPayload, UnknownMessageType
+from actors.journal import EntryType
 from actors.message import Message, address
+from actors.saga import Saga
 
 Handler = Callable[..., Awaitable[None]]
 _HandlerT = TypeVar("_HandlerT", bound=Handler)
@@ -48,6 +50,12 @@ class TurnContext(Protocol):
     def update_state(self, patch: Mapping[str, Any]) -> None: ...
 
     async def call_activity(self, activity: Activity, arguments: Mapping[str, Any]) -> Any: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    async def wait_for_event(self, name: str, timeout: float | None) -> Any: ...
+
+    def saga_entry(self, entry_type: EntryType, saga: str, more: Mapping[str, Any]) -> None: ...
 
     def send(
         self, actor_id: str, message_type: str, payload: Mapping[str, Any], priority: int
@@ -142,6 +150,32 @@ class Actor:
             ActivityFailed: it failed for the last time.
         """
         return await self._turn.call_activity(activity, arguments)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait. The actor leaves memory and its later messages wait in order; a restart of every
+        process in between changes nothing.
+
+        What the turn sent before takes effect now; its state changes do when it completes.
+
+        Raises:
+            Cancelled: somebody cancelled the run meanwhile.
+        """
+        await self._turn.sleep(seconds)
+
+    async def wait_for_event(self, name: str, *, timeout: float | None = None) -> Any:
+        """Wait as `sleep` does, for an event of this name; return its payload.
+
+        An event that was sent before is there at once. Each is received by one wait.
+
+        Raises:
+            EventTimeout: none came within `timeout` seconds.
+            Cancelled: somebody cancelled the run meanwhile.
+        """
+        return await self._turn.wait_for_event(name, timeout)
+
+    def saga(self, name: str) -> Saga:
+        """Return a saga: `async with self.saga("trip") as saga: await saga.step(…, undo=…)`."""
+        return Saga(self._turn, name)
 
     def send(
         self,

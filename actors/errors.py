@@ -10,7 +10,11 @@ ActorError
 │   ├── UnknownMessageType  the actor has no handler for the message
 │   ├── InvalidPayload      the payload does not fit the handler's input type
 │   ├── StateMutated        a handler changed `self.state` in place
+│   ├── Cancelled           somebody cancelled the run while this turn waited
+│   ├── SagaCompensated     a step of a saga failed, and what the earlier ones did was undone
+│   ├── SagaFailed          undoing failed too: somebody must look at what is left
 │   └── NonDeterministic    the handler took another path than its journal
+├── EventTimeout            an event that a turn waited for did not come in time
 └── ActivityFailed          an activity failed for the last time
 """
 
@@ -63,8 +67,24 @@ class StateMutated(NonRetryable):
     """A handler changed `self.state` in place instead of calling `update_state`."""
 
 
+class Cancelled(NonRetryable):
+    """Somebody cancelled the run while this turn waited; raised where it waited."""
+
+
+class SagaCompensated(NonRetryable):
+    """A step of a saga failed, and what the earlier ones did was undone."""
+
+
+class SagaFailed(NonRetryable):
+    """A step of a saga failed, and undoing an earlier one failed too."""
+
+
 class NonDeterministic(NonRetryable):
     """The handler took another path than the one its journal records."""
+
+
+class EventTimeout(ActorError):
+    """An event that a turn waited for did not come in time."""
 
 
 class ActivityFailed(ActorError):

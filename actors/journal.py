@@ -13,9 +13,19 @@ from enum import StrEnum
 from typing import Any
 
 from actors.errors import JournalConflict
-from storage import DAY, Conflict, Container, ContainerSpec, NotFound, Query, Where
+from storage import (
+    DAY,
+    Conflict,
+    Container,
+    ContainerSpec,
+    NotFound,
+    Query,
+    Unavailable,
+    Where,
+    Write,
+)
 
-ACTOR_JOURNALS = ContainerSpec("actor-journals", "actorId", indexed=("messageId",))
+ACTOR_JOURNALS = ContainerSpec("actor-journals", "actorId", default_ttl=-1, indexed=("messageId",))
 JOURNAL_TTL = 30 * DAY
 """How long compacted records stay readable."""
 
@@ -29,6 +39,18 @@ class EntryType(StrEnum):
     ACTIVITY_FAILED = "activity_failed"
     MESSAGE_SENT = "message_sent"
     CHILD_SPAWNED = "child_spawned"
+    TIMER_SET = "timer_set"
+    TIMER_FIRED = "timer_fired"
+    EVENT_AWAITED = "event_awaited"
+    EVENT_RECEIVED = "event_received"
+    CANCELLED = "cancelled"
+    SUSPENDED = "suspended"
+    SAGA_STARTED = "saga_started"
+    SAGA_STEP_COMPLETED = "saga_step_completed"
+    SAGA_COMPENSATING = "saga_compensating"
+    SAGA_COMPENSATED = "saga_compensated"
+    SAGA_COMPLETED = "saga_completed"
+    SAGA_FAILED = "saga_failed"
     TURN_COMPLETED = "turn_completed"
     TURN_FAILED = "turn_failed"
 
@@ -175,6 +197,31 @@ class Journal:
             cursor = page.cursor
             if cursor is None:
                 return
+
+    async def expire(self, actor_id: str, *, since: int, until: int) -> int:
+        """Give the records from `since` to before `until` their time to live; return how many.
+
+        It may be repeated, and says nothing of records that are gone or have theirs already.
+        """
+        where = (Where("id", ">=", record_id(since)), Where("id", "<", record_id(until)))
+        cursor: str | None = None
+        count = 0
+        while True:
+            page = await self._container.query(
+                Query(where, partition=actor_id, limit=200, cursor=cursor)
+            )
+            writes = [
+                Write({**document.body, "ttl": JOURNAL_TTL}, document.etag)
+                for document in page.documents
+                if "ttl" not in document.body
+            ]
+            for result in await self._container.write_many(writes):
+                if isinstance(result, Unavailable):
+                    raise result
+            count += len(writes)
+            cursor = page.cursor
+            if cursor is None:
+                return count
 
     async def of_message(self, actor_id: str, message_id: str) -> list[JournalRecord]:
         """Return the records that turns of this message wrote, oldest first."""

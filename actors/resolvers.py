@@ -7,10 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from actors.archive import MESSAGE_ARCHIVE
-from actors.journal import ACTOR_JOURNALS, record_id
-from actors.state import ActorState, Fold
+from actors.journal import ACTOR_JOURNALS, JOURNAL_TTL, record_id
 from actors.stores import StateStore
-from storage import Container, Document
+from storage import DAY, Container, Document
 from tracing import Outcome, Ref, Resolved
 
 Loaded = Mapping[Ref, Resolved]
@@ -79,23 +78,14 @@ class ActorDataLoaders:
                 loaded[ref] = Resolved(
                     ref, Outcome.UNREADABLE, detail="it does not name a state version"
                 )
-        fold = Fold(ActorState(actor_id, 0, {}))
-
-        def take() -> None:
-            ref = wanted.pop(fold.version, None)
-            if ref is not None:
-                value = {"version": fold.version, "state": dict(fold.data)}
-                loaded[ref] = Resolved(ref, Outcome.LOADED, value)
-
-        take()
-        if wanted:
-            async for record in self._state_store.records(actor_id, until=max(wanted)):
-                fold.apply(record)
-                take()
-        for version, ref in wanted.items():
-            loaded[ref] = Resolved(
-                ref, Outcome.MISSING, detail=f"the journal has no version {version}"
-            )
+        for version, state in (await self._state_store.states(actor_id, wanted)).items():
+            value = {"version": version, "state": dict(state.data)}
+            loaded[wanted[version]] = Resolved(wanted[version], Outcome.LOADED, value)
+        missing = [version for version in wanted if wanted[version] not in loaded]
+        if missing:
+            compacted = (await self._state_store.load(actor_id)).compacted
+            for version in missing:
+                loaded[wanted[version]] = Resolved(wanted[version], *_why(version, compacted))
         return loaded
 
     async def _read(
@@ -113,3 +103,11 @@ class ActorDataLoaders:
             for ref, key in keys.items()
             if key in documents
         }
+
+
+def _why(version: int, compacted: int) -> tuple[Outcome, None, str]:
+    if version < compacted:
+        days = JOURNAL_TTL // DAY
+        detail = f"expired: its journal was compacted more than {days} days ago"
+        return Outcome.EXPIRED, None, detail
+    return Outcome.MISSING, None, f"the journal has no version {version}"

@@ -6,10 +6,12 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from actors.archive import MessageArchive
+from actors.inbox import CANCEL, Inbox
 from actors.locks import LockManager
-from actors.message import Message
+from actors.message import Message, address
 from actors.queues.port import MessageQueue
 from actors.state import Fold
 from actors.stores import StateStore
@@ -20,6 +22,8 @@ from tracing import TraceContext, TraceWriter
 MAX_ACTIVE = 10_000
 SNAPSHOT_EVERY = 100
 """Journal entries after which an actor's snapshot is written again."""
+COMPACT_EVERY = 1_000
+"""Journal entries after which those before the snapshot are given their time to live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,14 @@ class ActorRuntime:
         tracer: TraceWriter | None = None,
         *,
         message_archive: MessageArchive | None = None,
+        inbox: Inbox | None = None,
     ) -> None:
         self.state_store = state_store
         self.queue = message_queue
         self.locks = lock_manager
         self.tracer = tracer
         self.archive = message_archive
+        self.inbox = inbox
         self._active: OrderedDict[str, Fold] = OrderedDict()
 
     async def send(
@@ -118,6 +124,45 @@ class ActorRuntime:
             run.trace_id if run is not None and run.sampled else None,
         )
 
+    async def send_event(
+        self,
+        actor_id: str,
+        name: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        event_id: str | None = None,
+    ) -> bool:
+        """Send an event to the turn that waits, or will wait, for its name.
+
+        With an `event_id` it may be sent again and is received once. False when it is there
+        already.
+
+        Raises:
+            InvalidMessage, TooLarge: nothing was sent.
+        """
+        return await self._put(actor_id, name, payload or {}, event_id or uuid4().hex)
+
+    async def cancel(self, actor_id: str, reason: str = "") -> bool:
+        """Cancel the actor's turn that waits: `Cancelled` is raised where it waits.
+
+        False when no turn of the actor is under way, or it is being cancelled already.
+        """
+        fold = await self.state_store.load(actor_id)
+        if not fold.open_turns:
+            return False
+        (message_id, *_) = fold.open_turns
+        return await self._put(actor_id, CANCEL, {"reason": reason[:500]}, f"cancel-{message_id}")
+
+    async def _put(self, actor_id: str, name: str, payload: Mapping[str, Any], id: str) -> bool:
+        if self.inbox is None:
+            raise RuntimeError("this runtime has no inbox for events")
+        actor_type, _, key = actor_id.partition("/")
+        address(actor_type, key)
+        new = await self.inbox.put(actor_id, name, payload, id)
+        # Also when it was there: whoever put it may not have lived to do this.
+        await self.queue.wake(actor_id)
+        return new
+
     async def dispatch(
         self,
         messages: Sequence[Message],
@@ -178,9 +223,11 @@ class ActorRuntime:
         # A snapshot in the middle of a turn would hide that turn's journaled commands.
         if fold.version - fold.snapshot_version < SNAPSHOT_EVERY or fold.open_turns:
             return
-        await self.state_store.save(
-            fold.actor_id, fold.state(), None if span is None else span.context
-        )
+        trace = None if span is None else span.context
+        if fold.version - fold.compacted >= COMPACT_EVERY:
+            await self.state_store.compact(fold, trace)
+            return
+        await self.state_store.save(fold.actor_id, fold.state(), trace, compacted=fold.compacted)
         fold.snapshot_version = fold.version
 
     def _span_below(self, parent: TraceContext | None, name: str) -> TraceContext | None:

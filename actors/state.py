@@ -34,17 +34,27 @@ class Fold:
     Attributes:
         version: index of the next journal entry.
         snapshot_version: version of the snapshot that is stored.
+        compacted: journal records before this index expire.
         data: the state after all completed turns.
         open_turns: message id → commands that earlier runs of its unfinished turn journaled, in
             order. Their patches count only when the turn completes.
         handled: message id → index of the record that completed it, for the latest messages.
     """
 
-    __slots__ = ("actor_id", "data", "handled", "open_turns", "snapshot_version", "version")
+    __slots__ = (
+        "actor_id",
+        "compacted",
+        "data",
+        "handled",
+        "open_turns",
+        "snapshot_version",
+        "version",
+    )
 
     def __init__(self, state: ActorState) -> None:
         self.actor_id = state.actor_id
         self.version = self.snapshot_version = state.version
+        self.compacted = 0
         self.data: Mapping[str, Any] = state.data
         self.open_turns: dict[str, list[JournalEntry]] = {}
         self.handled: dict[str, int] = {}

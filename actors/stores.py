@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
 from actors.errors import TooLarge
-from actors.journal import ACTOR_JOURNALS, Journal, JournalEntry, JournalRecord, record_id
+from actors.journal import (
+    ACTOR_JOURNALS,
+    JOURNAL_TTL,
+    Journal,
+    JournalEntry,
+    JournalRecord,
+    record_id,
+)
 from actors.state import ActorState, Fold
-from storage import Container, ContainerSpec, NotFound
+from storage import Container, ContainerSpec, NotFound, PreconditionFailed, Query, Where
 from storage.memory import MemoryContainer
 from tracing import Event, Ref, RefKind, TraceContext, TraceWriter
 
-ACTOR_STATES = ContainerSpec("actor-states", "actorId")
+ACTOR_STATES = ContainerSpec("actor-states", "actorId", default_ttl=-1)
 SNAPSHOT_ID = "snapshot"
+WAYPOINT = "snapshot-"
+"""Begins the ids of the snapshots that compaction keeps, from which older states are rebuilt."""
 MAX_STATE_BYTES = 1 << 20
+SHORT_JOURNAL = 1_000
+"""States younger than this are rebuilt from the beginning, without looking for a snapshot."""
 
 
 class StateStore(Protocol):
@@ -42,16 +54,30 @@ class StateStore(Protocol):
         """Append to the journal; raises `JournalConflict` like `Journal.append`."""
 
     async def save(
-        self, actor_id: str, state: ActorState, trace: TraceContext | None = None
+        self,
+        actor_id: str,
+        state: ActorState,
+        trace: TraceContext | None = None,
+        *,
+        compacted: int = 0,
     ) -> None:
-        """Write the snapshot of `state`.
+        """Write the snapshot of `state`; journal records before index `compacted` expire.
 
         Raises:
             TooLarge: the state exceeds 1 MiB.
         """
 
-    async def at(self, actor_id: str, version: int) -> ActorState:
-        """Return the state as of a version, rebuilt from the journal."""
+    async def compact(self, fold: Fold, trace: TraceContext | None = None) -> None:
+        """Let the journal before the actor's present version expire; the snapshot is written too.
+
+        States of that time can be rebuilt until then: `journal.JOURNAL_TTL` from now.
+        """
+
+    async def states(self, actor_id: str, versions: Collection[int]) -> dict[int, ActorState]:
+        """Return the states as of versions, rebuilt from the journal in one pass.
+
+        Left out is what never was, and what has expired.
+        """
 
     def records(
         self, actor_id: str, *, since: int = 0, until: int | None = None
@@ -84,9 +110,10 @@ class CosmosStateStore:
 
     async def load(self, actor_id: str, trace: TraceContext | None = None) -> Fold:
         started = time.monotonic_ns()
-        state = await self._snapshot(actor_id)
-        found = state is not None
-        fold = Fold(state or ActorState(actor_id, 0, {}))
+        snapshot = await self._snapshot(actor_id)
+        found = snapshot is not None
+        fold = Fold(_state(actor_id, snapshot))
+        fold.compacted = 0 if snapshot is None else snapshot.get("compacted", 0)
         async for record in self._journal.records(actor_id, since=fold.version):
             fold.apply(record)
         # A new actor has neither; an event may only name a document that exists.
@@ -122,30 +149,85 @@ class CosmosStateStore:
         return record
 
     async def save(
-        self, actor_id: str, state: ActorState, trace: TraceContext | None = None
+        self,
+        actor_id: str,
+        state: ActorState,
+        trace: TraceContext | None = None,
+        *,
+        compacted: int = 0,
+    ) -> None:
+        await self._save(actor_id, state, compacted, trace)
+
+    async def _save(
+        self, actor_id: str, state: ActorState, compacted: int, trace: TraceContext | None
     ) -> None:
         size = len(msgspec.json.encode(state.data))
         if size > MAX_STATE_BYTES:
             raise TooLarge(f"the state of {actor_id}", size, MAX_STATE_BYTES)
         started = time.monotonic_ns()
-        await self._states.upsert(
-            {
-                "id": SNAPSHOT_ID,
-                "actorId": actor_id,
-                "version": state.version,
-                "state": state.data,
-            }
-        )
+        await self._states.upsert(_snapshot_body(SNAPSHOT_ID, state, compacted=compacted))
         if trace is not None:
             self._emit(self._write_event, trace, actor_id, ACTOR_STATES.name, SNAPSHOT_ID, started)
 
-    async def at(self, actor_id: str, version: int) -> ActorState:
-        # An unfinished turn at `version` has commands but no effect yet, so folding whole
-        # records up to the version gives exactly what handlers saw.
-        fold = Fold(ActorState(actor_id, 0, {}))
-        async for record in self._journal.records(actor_id, until=version):
+    async def compact(self, fold: Fold, trace: TraceContext | None = None) -> None:
+        started = time.monotonic_ns()
+        state, before = fold.state(), fold.compacted
+        # Each step may be repeated. The snapshot says last that it is done: until then, whoever
+        # loads the actor begins again where the compaction before ended.
+        await self._states.upsert(_snapshot_body(waypoint_id(state.version), state))
+        await self._journal.expire(fold.actor_id, since=before, until=state.version)
+        await self._expire_waypoint(fold.actor_id, before)
+        await self._save(fold.actor_id, state, state.version, trace)
+        fold.compacted = fold.snapshot_version = state.version
+        if trace is not None:
+            self._emit(
+                *("journal:compacted", trace, fold.actor_id, ACTOR_STATES.name),
+                *(waypoint_id(state.version), started),
+            )
+
+    async def _expire_waypoint(self, actor_id: str, version: int) -> None:
+        try:
+            found = await self._states.read(waypoint_id(version), actor_id)
+        except NotFound:
+            return
+        if "ttl" not in found.body:
+            with contextlib.suppress(PreconditionFailed, NotFound):
+                await self._states.replace({**found.body, "ttl": JOURNAL_TTL}, if_etag=found.etag)
+
+    async def states(self, actor_id: str, versions: Collection[int]) -> dict[int, ActorState]:
+        found: dict[int, ActorState] = {}
+        wanted = set(versions)
+        if not wanted:
+            return found
+        first = min(wanted)
+        fold = Fold(
+            ActorState(actor_id, 0, {})
+            if first < SHORT_JOURNAL
+            else await self._waypoint(actor_id, first)
+        )
+        # An unfinished turn has commands but no effect yet, so folding whole records up to a
+        # version gives exactly what handlers saw.
+        if fold.version in wanted:
+            found[fold.version] = fold.state()
+        last = max(wanted)
+        async for record in self._journal.records(actor_id, since=fold.version, until=last):
+            if record.index != fold.version:
+                # What lies between has expired: go on from the next waypoint before it.
+                fold = Fold(await self._waypoint(actor_id, record.index))
+                if fold.version != record.index:
+                    break
+                if fold.version in wanted:
+                    found[fold.version] = fold.state()
             fold.apply(record)
-        return ActorState(actor_id, version, fold.data)
+            if fold.version in wanted:
+                found[fold.version] = fold.state()
+        return found
+
+    async def _waypoint(self, actor_id: str, version: int) -> ActorState:
+        """Return the latest kept state that is not after `version`; empty before the first."""
+        where = (Where("id", ">=", WAYPOINT), Where("id", "<=", waypoint_id(version)))
+        page = await self._states.query(Query(where, partition=actor_id, descending=True, limit=1))
+        return _state(actor_id, page.documents[0].body if page.documents else None)
 
     def records(
         self, actor_id: str, *, since: int = 0, until: int | None = None
@@ -155,12 +237,11 @@ class CosmosStateStore:
     async def of_message(self, actor_id: str, message_id: str) -> list[JournalRecord]:
         return await self._journal.of_message(actor_id, message_id)
 
-    async def _snapshot(self, actor_id: str) -> ActorState | None:
+    async def _snapshot(self, actor_id: str) -> dict[str, Any] | None:
         try:
-            document = await self._states.read(SNAPSHOT_ID, actor_id)
+            return (await self._states.read(SNAPSHOT_ID, actor_id)).body
         except NotFound:
             return None
-        return ActorState(actor_id, document.body["version"], document.body["state"])
 
     def _emit(
         self,
@@ -187,6 +268,27 @@ class CosmosStateStore:
                 sampled=trace.sampled,
             )
         )
+
+
+def waypoint_id(version: int) -> str:
+    """Return the document id of the snapshot that compaction keeps of a version."""
+    return f"{WAYPOINT}{version:012d}"
+
+
+def _state(actor_id: str, body: Mapping[str, Any] | None) -> ActorState:
+    if body is None:
+        return ActorState(actor_id, 0, {})
+    return ActorState(actor_id, body["version"], body["state"])
+
+
+def _snapshot_body(id: str, state: ActorState, **more: int) -> dict[str, Any]:
+    return {
+        "id": id,
+        "actorId": state.actor_id,
+        "version": state.version,
+        "state": state.data,
+        **more,
+    }
 
 
 class InMemoryStateStore(CosmosStateStore):

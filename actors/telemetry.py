@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from actors.failure import Failure
 from actors.journal import JournalRecord
 from actors.message import Message
 from tracing import Event, Ref, RefKind, TraceContext, TraceWriter
@@ -96,3 +99,46 @@ def workflow_span(tracer: TraceWriter | None, message: Message) -> SpanEmitter |
         trace.trace_id, trace.parent_span_id, message.metadata.workflow_parent, trace.sampled
     )
     return SpanEmitter(tracer, context, message.actor_id, workflow)
+
+
+class ActivityReporter:
+    """Emits the events of one activity's span."""
+
+    __slots__ = ("_key", "_span", "_started")
+
+    def __init__(self, span: SpanEmitter, key: Ref) -> None:
+        self._span = span
+        self._key = key
+        self._started = time.monotonic_ns()
+        span.emit("activity:scheduled", key)
+
+    @property
+    def context(self) -> TraceContext:
+        return self._span.context
+
+    def started(self, attempt: int) -> None:
+        self._span.emit("activity:started", self._key, attempt=attempt)
+
+    def retried(self, attempt: int, error: BaseException) -> None:
+        self._span.emit(
+            "activity:retried", self._key, attempt=attempt, error_type=type(error).__name__
+        )
+
+    def completed(self, attempts: int, record: JournalRecord) -> None:
+        self._span.emit(
+            "activity:completed",
+            self._key,
+            journal_ref(record),
+            attempt=attempts,
+            duration_ns=time.monotonic_ns() - self._started,
+        )
+
+    def failed(self, failure: Failure, record: JournalRecord) -> None:
+        self._span.emit(
+            "activity:failed",
+            self._key,
+            journal_ref(record),
+            duration_ns=time.monotonic_ns() - self._started,
+            error_type=failure.type,
+            fingerprint=failure.fingerprint,
+        )

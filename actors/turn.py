@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -13,20 +13,35 @@ import msgspec
 
 from actors.activity import Activity, ActivityExecutor
 from actors.actor import Actor
-from actors.errors import ActivityFailed, NonDeterministic, NonRetryable, StateMutated
+from actors.commands import CommandLog
+from actors.errors import (
+    ActivityFailed,
+    Cancelled,
+    EventTimeout,
+    NonDeterministic,
+    NonRetryable,
+    StateMutated,
+)
 from actors.failure import Failure, describe
+from actors.inbox import CANCEL, Inbox
 from actors.journal import EntryType, JournalEntry, JournalRecord
 from actors.message import MAX_PAYLOAD_BYTES, Message, address, check_json
 from actors.patch import merge_patch
+from actors.saga import SAGA_EVENTS
 from actors.state import Fold
 from actors.stores import MAX_STATE_BYTES, StateStore
-from actors.telemetry import SpanEmitter, journal_ref, message_ref, state_ref
+from actors.suspension import SUSPENDING, Suspended, Suspension
+from actors.telemetry import ActivityReporter, SpanEmitter, journal_ref, message_ref, state_ref
 from storage import Unavailable
-from tracing import Ref, RefKind, TraceContext, current_span
+from tracing import Ref, RefKind, current_span
 
 APPEND_TRIES = 3
 APPEND_PAUSE = 0.2
 """Seconds before an append with an unclear outcome is repeated; it is idempotent."""
+
+
+Dispatch = Callable[[Sequence[Message]], Awaitable[None]]
+"""Archives and enqueues messages; repeating it changes nothing."""
 
 
 class Turn:
@@ -44,9 +59,13 @@ class Turn:
         store: StateStore,
         executor: ActivityExecutor,
         span: SpanEmitter | None,
+        *,
+        inbox: Inbox | None = None,
+        dispatch: Dispatch | None = None,
     ) -> None:
         self.message = message
         self.outbox: list[Message] = []
+        self.suspension: Suspension | None = None
         self._fold = fold
         self._before = fold.state()
         # Held here, not read from the fold: the fold may move on under a turn that lost its lease.
@@ -55,10 +74,11 @@ class Turn:
         self._store = store
         self._executor = executor
         self._span = span
-        self._history = list(fold.open_turns.get(message.message_id, ()))
-        self._cursor = 0
-        self._seq = 0
-        self._buffer: list[JournalEntry] = []
+        self._inbox = inbox
+        self._dispatch = dispatch
+        self._log = CommandLog(fold.open_turns.get(message.message_id, ()))
+        self._dispatched = 0
+        self._suspensions = 0
         self._sent: list[tuple[str, Message]] = []
         self._changed = False
         self._token = uuid4().hex[:16]
@@ -67,8 +87,10 @@ class Turn:
         # A copy, so that a handler which changes it in place cannot change the actor.
         self.state: Mapping[str, Any] = msgspec.json.decode(msgspec.json.encode(fold.data))
 
-    async def run(self, actor_class: type[Actor]) -> JournalRecord:
+    async def run(self, actor_class: type[Actor]) -> JournalRecord | None:
         """Run the handler and commit. Returns the record that completed the turn.
+
+        None means that the turn waits: `suspension` says for what, and nothing of it is in memory.
 
         Raises:
             JournalConflict: another worker owns the actor; nothing of this run counts.
@@ -76,13 +98,17 @@ class Turn:
             Exception: what the handler raised.
         """
         self._began = time.monotonic_ns()
-        await actor_class(self).handle(self.message)
-        if self._cursor < len(self._history):
-            left = self._history[self._cursor]
-            raise NonDeterministic(
-                f"the handler ended where its journal has {_describe(left)} as command"
-                f" {left.data['seq']}"
-            )
+        if self._span is not None and self._log.replaying:
+            self._span.emit("turn:replayed", message_ref(self.message))
+        try:
+            await actor_class(self).handle(self.message)
+        except Suspended:
+            await self._suspend()
+            return None
+        if self.suspension is not None:
+            # Swallowed by the handler: it went on where it should have stopped.
+            raise NonDeterministic("a handler caught the exception that suspends its turn")
+        self._log.check_end()
         if self.state != self._expected:
             raise StateMutated(
                 f"a handler of {self.message.actor_id} changed self.state in place; call"
@@ -95,10 +121,15 @@ class Turn:
             {
                 "messageId": self.message.message_id,
                 "attempt": self._attempt,
-                "outbox": [message.to_document() for message in self.outbox],
+                "outbox": [message.to_document() for message in self.unsent],
             },
         )
         return await self._append(completed)
+
+    @property
+    def unsent(self) -> list[Message]:
+        """Messages that take effect with the turn's completion: those since its last wait."""
+        return self.outbox[self._dispatched :]
 
     def report_completed(self, record: JournalRecord) -> None:
         """Emit what the turn did; called when its outbox has been dispatched too, because an
@@ -111,8 +142,7 @@ class Turn:
         if self._changed:
             before = state_ref(self.message.actor_id, self._before.version)
             span.emit("actor:state_changed", before, after, written)
-        for event, message in self._sent:
-            span.emit(event, message_ref(message), written, name=message.message_type)
+        self._report_sent(written)
         span.emit(
             "message:completed",
             message_ref(self.message),
@@ -121,10 +151,16 @@ class Turn:
             duration_ns=time.monotonic_ns() - self._began,
         )
 
+    def _report_sent(self, *refs: Ref) -> None:
+        sent, self._sent = self._sent, []
+        if self._span is not None:
+            for event, message in sent:
+                self._span.emit(event, message_ref(message), *refs, name=message.message_type)
+
     async def fail(self, error: Exception, *, retryable: bool, final: bool) -> JournalRecord:
         """Journal that this run failed; its uncommitted changes are gone. Raises as `run` does."""
         failure = self.describe(error, retryable=retryable)
-        self._buffer.clear()
+        self._log.buffer.clear()
         record = await self._append(
             JournalEntry(
                 EntryType.TURN_FAILED,
@@ -167,17 +203,115 @@ class Turn:
 
     async def call_activity(self, activity: Activity, arguments: Mapping[str, Any]) -> Any:
         encoded = check_json(arguments, f"the arguments of {activity.name}", MAX_PAYLOAD_BYTES)
-        seq = self._seq
+        seq = self._log.seq
         key = _derive(self.message.actor_id, self.message.message_id, seq)
         scheduled = {"name": activity.name, "args": _digest(encoded)}
         if not self._command(EntryType.ACTIVITY_SCHEDULED, activity.name, scheduled):
             return await self._run_activity(activity, msgspec.json.decode(encoded), seq, key)
-        outcome = self._history[self._cursor]
-        self._cursor += 1
+        outcome = self._log.outcome(seq)
+        if outcome is None:
+            # A record holds a schedule only together with its outcome.
+            raise NonDeterministic(f"the journal lacks the outcome of {activity.name}")
         if outcome.type is EntryType.ACTIVITY_FAILED:
             error = outcome.data["error"]
             raise ActivityFailed(activity.name, error["type"], error["message"])
         return msgspec.json.decode(msgspec.json.encode(outcome.data["result"]))
+
+    async def sleep(self, seconds: float) -> None:
+        due = time.time_ns() // 1000 + round(seconds * 1e6)
+        await self._wait(EntryType.TIMER_SET, None, {"seconds": seconds}, due)
+
+    async def wait_for_event(self, name: str, timeout: float | None) -> Any:
+        due = None if timeout is None else time.time_ns() // 1000 + round(timeout * 1e6)
+        outcome = await self._wait(
+            EntryType.EVENT_AWAITED, name, {"name": name, "timeout": timeout}, due
+        )
+        if outcome.type is EntryType.TIMER_FIRED:
+            raise EventTimeout(f"no event {name!r} within {timeout} seconds")
+        return msgspec.json.decode(msgspec.json.encode(outcome.data["payload"]))
+
+    def saga_entry(self, entry_type: EntryType, saga: str, more: Mapping[str, Any]) -> None:
+        replayed = self._command(entry_type, saga, {"name": saga, **more})
+        if not replayed and self._span is not None:
+            self._span.emit(SAGA_EVENTS[entry_type], name=saga, error_type=more.get("error"))
+
+    async def _wait(
+        self, entry_type: EntryType, name: str | None, data: Mapping[str, Any], due: int | None
+    ) -> JournalEntry:
+        """Return how the wait ended; raises `Suspended` when it has not, `Cancelled` if it was."""
+        if self.suspension is not None:
+            raise Suspended
+        command, replayed = self._log.take(entry_type, name or "timer", data, {"due": due})
+        seq, due = command.data["seq"], command.data["due"]
+        waited = SUSPENDING[entry_type]
+        if not replayed and self._span is not None:
+            self._span.emit(waited, name=name)
+        outcome = self._log.outcome(seq)
+        if self._log.passed > self._suspensions:
+            # A journaled suspension lies behind: what was decided before it has been sent.
+            self._suspensions, self._dispatched = self._log.passed, len(self.outbox)
+        if outcome is None:
+            outcome = await self._new_outcome(seq, name, due)
+        elif "event" in outcome.data and self._log.at_end and self._inbox is not None:
+            # The run that took it may have died before it was removed.
+            await self._inbox.remove(self.message.actor_id, outcome.data["event"])
+        if outcome is None:
+            self.suspension = Suspension(seq, name, due)
+            raise Suspended
+        if outcome.type is EntryType.CANCELLED:
+            raise Cancelled(outcome.data["reason"])
+        return outcome
+
+    async def _new_outcome(
+        self, seq: int, name: str | None, due: int | None
+    ) -> JournalEntry | None:
+        waiting = [] if self._inbox is None else await self._inbox.waiting(self.message.actor_id)
+        taken = next((e for e in waiting if e.name == CANCEL), None)
+        if taken is not None:
+            reason = str(taken.payload.get("reason", ""))
+            entry = JournalEntry(
+                EntryType.CANCELLED, {"seq": seq, "event": taken.id, "reason": reason}
+            )
+            event = "turn:cancelled"
+        elif name is not None and (taken := next((e for e in waiting if e.name == name), None)):
+            entry = JournalEntry(
+                EntryType.EVENT_RECEIVED,
+                {"seq": seq, "event": taken.id, "name": name, "payload": taken.payload},
+            )
+            event = "event:received"
+        elif due is not None and due <= time.time_ns() // 1000:
+            entry = JournalEntry(EntryType.TIMER_FIRED, {"seq": seq})
+            event = "timer:fired"
+        else:
+            return None
+        record = await self._append(entry)
+        if taken is not None and self._inbox is not None:
+            await self._inbox.remove(self.message.actor_id, taken.id)
+        if self._span is not None:
+            self._span.emit(event, journal_ref(record), name=name)
+        return entry
+
+    async def _suspend(self) -> None:
+        """Journal that the turn waits, and send what it has decided to send before."""
+        waits = self.suspension
+        if waits is None:
+            raise NonDeterministic("a turn is suspended by waiting, and by nothing else")
+        pending = self.unsent
+        if pending and self._dispatch is not None:
+            # Durable first, then sent, then marked as sent: repeated only after a crash between.
+            if self._log.buffer:
+                await self._append(self._log.buffer.pop())
+            await self._dispatch(pending)
+            self._report_sent()
+        elif not self._log.buffer and self._log.passed > 0:
+            return
+        record = await self._append(
+            JournalEntry(
+                EntryType.SUSPENDED, {"seq": waits.seq, "for": waits.event, "due": waits.due}
+            )
+        )
+        if self._span is not None:
+            self._span.emit("turn:suspended", journal_ref(record), name=waits.event)
 
     def send(
         self, actor_id: str, message_type: str, payload: Mapping[str, Any], priority: int
@@ -187,7 +321,7 @@ class Turn:
     def spawn(
         self, actor_type: str, key: str | None, message_type: str, payload: Mapping[str, Any]
     ) -> str:
-        key = key or _derive(self.message.actor_id, self.message.message_id, self._seq)[:12]
+        key = key or _derive(self.message.actor_id, self.message.message_id, self._log.seq)[:12]
         actor_id = address(actor_type, key)
         self._queue(EntryType.CHILD_SPAWNED, actor_id, message_type, payload, 0)
         return actor_id
@@ -201,7 +335,7 @@ class Turn:
         priority: int,
     ) -> None:
         encoded = check_json(payload, f"the payload of {message_type}", MAX_PAYLOAD_BYTES)
-        message_id = _derive(self.message.actor_id, self.message.message_id, self._seq)
+        message_id = _derive(self.message.actor_id, self.message.message_id, self._log.seq)
         span = self._span
         message = Message.new(
             actor_id,
@@ -225,19 +359,11 @@ class Turn:
 
     def _command(self, entry_type: EntryType, what: str, data: Mapping[str, Any]) -> bool:
         """Take the next command; True when the journal has it already."""
-        entry = JournalEntry(entry_type, {"seq": self._seq, **data})
-        self._seq += 1
-        if self._cursor >= len(self._history):
-            self._buffer.append(entry)
-            return False
-        expected = self._history[self._cursor]
-        if expected != entry:
-            raise NonDeterministic(
-                f"command {entry.data['seq']} of the turn is now {entry_type.value} ({what}), but"
-                f" its journal has {_describe(expected)}: the code changed while it was under way"
-            )
-        self._cursor += 1
-        return True
+        if self.suspension is not None:
+            # What a handler does while it is unwound (`finally`) does not count.
+            raise Suspended
+        _, replayed = self._log.take(entry_type, what, data)
+        return replayed
 
     async def _run_activity(
         self, activity: Activity, arguments: Mapping[str, Any], seq: int, key: str
@@ -245,7 +371,7 @@ class Turn:
         reporter = None
         if self._span is not None:
             key_ref = Ref(RefKind.IDEMPOTENCY, self.message.actor_id, key)
-            reporter = _ActivityReporter(self._span.child(activity.name), key_ref)
+            reporter = ActivityReporter(self._span.child(activity.name), key_ref)
         outer = current_span.set(None if reporter is None else reporter.context)
         try:
             result, attempts = await self._executor.run(activity, arguments, key, reporter)
@@ -277,7 +403,7 @@ class Turn:
         return result
 
     async def _append(self, last: JournalEntry) -> JournalRecord:
-        entries = [*self._buffer, last]
+        entries = [*self._log.buffer, last]
         for attempt in range(1, APPEND_TRIES + 1):
             try:
                 record = await self._store.append(
@@ -293,54 +419,11 @@ class Turn:
                 if attempt == APPEND_TRIES:
                     raise
                 await asyncio.sleep(APPEND_PAUSE * attempt)
-        self._buffer = []
+        self._log.buffer.clear()
         self._index = record.next_index
         if self._fold.version == record.index:
             self._fold.apply(record)
         return record
-
-
-class _ActivityReporter:
-    """Emits the events of one activity's span."""
-
-    __slots__ = ("_key", "_span", "_started")
-
-    def __init__(self, span: SpanEmitter, key: Ref) -> None:
-        self._span = span
-        self._key = key
-        self._started = time.monotonic_ns()
-        span.emit("activity:scheduled", key)
-
-    @property
-    def context(self) -> TraceContext:
-        return self._span.context
-
-    def started(self, attempt: int) -> None:
-        self._span.emit("activity:started", self._key, attempt=attempt)
-
-    def retried(self, attempt: int, error: BaseException) -> None:
-        self._span.emit(
-            "activity:retried", self._key, attempt=attempt, error_type=type(error).__name__
-        )
-
-    def completed(self, attempts: int, record: JournalRecord) -> None:
-        self._span.emit(
-            "activity:completed",
-            self._key,
-            journal_ref(record),
-            attempt=attempts,
-            duration_ns=time.monotonic_ns() - self._started,
-        )
-
-    def failed(self, failure: Failure, record: JournalRecord) -> None:
-        self._span.emit(
-            "activity:failed",
-            self._key,
-            journal_ref(record),
-            duration_ns=time.monotonic_ns() - self._started,
-            error_type=failure.type,
-            fingerprint=failure.fingerprint,
-        )
 
 
 def _derive(actor_id: str, message_id: str, seq: int) -> str:
@@ -350,8 +433,3 @@ def _derive(actor_id: str, message_id: str, seq: int) -> str:
 
 def _digest(encoded: bytes) -> str:
     return hashlib.sha256(encoded).hexdigest()[:16]
-
-
-def _describe(entry: JournalEntry) -> str:
-    name = entry.data.get("name")
-    return f"{entry.type.value} ({name})" if name else entry.type.value

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 from actors.activity import ActivityExecutor
@@ -22,6 +23,7 @@ from actors.queues.port import Lease, MessageQueue
 from actors.retry import MESSAGE_RETRIES, RetryPolicy
 from actors.runtime import ActorRuntime
 from actors.state import Fold
+from actors.suspension import Suspension
 from actors.telemetry import SpanEmitter, journal_ref, message_ref, message_span, workflow_span
 from actors.turn import Turn
 from storage import StorageError
@@ -34,6 +36,8 @@ BLOCKED_DELAY = 0.5
 STORE_DELAY = 1.0
 """Seconds until a message whose turn the store could not take is offered again."""
 IDLE_WAIT = 1.0
+LONGEST_PARK = 3_600.0
+"""Seconds after which a suspended turn looks again by itself, in case a wake-up never came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +259,11 @@ class ActorWorker:
 
     async def _turn(self, lease: Lease, fold: Fold, span: SpanEmitter | None) -> None:
         message = lease.message
-        turn = Turn(fold, message, lease.attempt, self._runtime.state_store, self._executor, span)
+        turn = Turn(
+            *(fold, message, lease.attempt, self._runtime.state_store, self._executor, span),
+            inbox=self._runtime.inbox,
+            dispatch=partial(self._runtime.dispatch, archive=self._archive),
+        )
         if span is not None:
             span.emit("message:started", message_ref(message))
         try:
@@ -265,12 +273,24 @@ class ActorWorker:
         except Exception as error:  # the border to user code: it becomes a failed attempt
             await self._fail(turn, lease, error, span)
             return
-        await self._runtime.dispatch(turn.outbox, archive=self._archive)
+        if record is None:
+            await self._park(lease, turn.suspension)
+            return
+        await self._runtime.dispatch(turn.unsent, archive=self._archive)
         self._handled += 1
         turn.report_completed(record)
         self._end_run(message, "workflow:completed")
         await self._runtime.snapshot(fold, span)
         await self._release(lease, self._queue.ack(lease))
+
+    async def _park(self, lease: Lease, suspension: Suspension | None) -> None:
+        """Let the actor of a suspended turn leave memory until what it waits for."""
+        due = None if suspension is None else suspension.due
+        wait = LONGEST_PARK
+        if due is not None:
+            wait = max(0.0, min(wait, due / 1e6 - time.time()))
+        self._runtime.deactivate(lease.message.actor_id)
+        await self._release(lease, self._queue.park(lease, seconds=wait))
 
     async def _fail(
         self, turn: Turn, lease: Lease, error: Exception, span: SpanEmitter | None

@@ -16,6 +16,7 @@ from actors.activity import ActivityExecutor
 from actors.actor import Actor
 from actors.archive import MESSAGE_ARCHIVE, MessageArchive
 from actors.deadletters import DEAD_LETTERS, DeadLetters
+from actors.inbox import ACTOR_EVENTS, Inbox
 from actors.journal import ACTOR_JOURNALS
 from actors.locks import SqliteLocks
 from actors.queues import Depth, SqliteQueue
@@ -43,7 +44,14 @@ from tracing.containers import TRACE_EVENTS
 from tracing.otlp.decode import OtlpUnavailable
 from tracing.otlp.export import ExportStats, OtlpExporter
 
-SPECS = (TRACE_EVENTS, MESSAGE_ARCHIVE, ACTOR_STATES, ACTOR_JOURNALS, DEAD_LETTERS)
+SPECS = (
+    TRACE_EVENTS,
+    MESSAGE_ARCHIVE,
+    ACTOR_STATES,
+    ACTOR_JOURNALS,
+    ACTOR_EVENTS,
+    DEAD_LETTERS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +119,9 @@ class Loom:
             engine=store.engine,
         )
         self.runtime = ActorRuntime(
-            self.state_store, queue, locks, self.writer, message_archive=self.archive
+            *(self.state_store, queue, locks, self.writer),
+            message_archive=self.archive,
+            inbox=Inbox(containers[ACTOR_EVENTS.name]),
         )
         loaders = ActorDataLoaders(containers, self.state_store)
         self.reader = TraceReader(events)

@@ -50,8 +50,9 @@ class ContainerSpec:
     Attributes:
         name: lower case, digits and dashes; the name in Cosmos DB and of the SQLite table.
         partition_key: the top-level field that holds the partition key, without a slash.
-        default_ttl: seconds a document lives after its last write; None keeps it for ever.
-            A document's own `ttl` field (seconds, or -1 for ever) goes before it.
+        default_ttl: seconds a document lives after its last write. None keeps all for ever; -1
+            keeps those for ever that say nothing else. A document's own `ttl` field (seconds, or
+            -1 for ever) goes before it, unless this is None.
         indexed: paths that filters may name, with an index of their own.
         indexes: composite indexes for ordered queries.
     """
@@ -71,8 +72,8 @@ class ContainerSpec:
             check_path(path)
         if len({path.lower() for path in self.paths}) < len(self.paths):
             raise ValueError(f"{self.name}: paths that differ only in case")
-        if self.default_ttl is not None and self.default_ttl <= 0:
-            raise ValueError("default_ttl is in seconds and positive, or None to keep for ever")
+        if self.default_ttl is not None and self.default_ttl <= 0 and self.default_ttl != -1:
+            raise ValueError("default_ttl is in seconds and positive, -1 or None to keep for ever")
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from tracing.event import Event
 from tracing.filters import Trace
@@ -20,6 +21,7 @@ _ENDS = frozenset(
         "activity:failed",
         "activity:retried",
         "lock:lost",
+        "turn:suspended",
     }
 )
 SKEW_NS = 1_000_000
@@ -73,10 +75,11 @@ def _skew(ordered: list[Span]) -> list[str]:
     )
     if not early:
         return []
-    return [
+    notice = (
         f"{early} spans begin before what caused them: the clocks of the machines differ, so times"
         " of different machines are off by as much"
-    ]
+    )
+    return [notice]
 
 
 def _depth_first(roots: Iterable[Span]) -> list[Span]:
@@ -116,42 +119,69 @@ def _count_below(ordered: list[Span]) -> None:
 
 def _span(span_id: str, events: list[Event]) -> Span:
     first = events[0]
-    kind = next(
-        (REGISTRY[e.type].span for e in events if REGISTRY[e.type].phase != "instant"),
-        REGISTRY[first.type].span,
-    )
-    own = [event for event in events if REGISTRY[event.type].span is kind]
-    # What a turn sent carries the name of what was sent; what opens the span carries its own.
-    named = next(
-        (e for e in own if e.name and REGISTRY[e.type].phase == "open"),
-        next((e for e in own if e.name and e.type not in _FOREIGN_NAMES), first),
-    )
-    closing = [event for event in events if REGISTRY[event.type].phase == "close"]
-    # Retried from the dead letters, a message may close more than once: the last word counts.
-    end = closing[-1] if closing else None
-    failures = [event for event in events if event.type in _COUNTED_FAILURES]
+    kind: SpanKind | None = None
+    parent_id = actor = None
+    handling_ns = end = failure = None
+    failures = 0
+    attempts: list[Attempt] = []
+    for event in events:
+        what = _TRAITS[event.type]
+        if kind is None and what.phase != "instant":
+            kind = what.kind
+        parent_id = parent_id or event.parent_span_id
+        actor = actor or event.actor
+        # Retried from the dead letters, a message may close more than once: the last word counts.
+        if what.phase == "close":
+            end = event
+        if what.starts:
+            if handling_ns is None:
+                handling_ns = event.time_ns
+            attempts.append(Attempt(event.attempt, event.time_ns, None, None))
+        elif what.ends and attempts and attempts[-1].ended_ns is None:
+            begun = attempts[-1]
+            attempts[-1] = Attempt(begun.number, begun.started_ns, event.time_ns, event.error_type)
+        if what.counted:
+            failures, failure = failures + 1, event
+    kind = kind or REGISTRY[first.type].span
     failed = end is not None and REGISTRY[end.type].failed
-    worst = end if failed else (failures[-1] if failures else None)
+    worst = end if failed else failure
     start = first.time_ns
     # These tell of themselves when they end.
     if kind in (SpanKind.HTTP, SpanKind.FOREIGN) and first.duration_ns is not None:
         start -= first.duration_ns
     return Span(
         span_id=span_id,
-        parent_id=next((e.parent_span_id for e in events if e.parent_span_id), None),
+        parent_id=parent_id,
         kind=kind,
-        name=named.name or first.type,
-        actor=next((event.actor for event in events if event.actor), None),
+        name=_name(kind, events),
+        actor=actor,
         start_ns=start,
         end_ns=end.time_ns if end else None,
         last_ns=events[-1].time_ns,
-        handling_ns=next((e.time_ns for e in events if e.type in _STARTS), None),
-        attempts=_attempts(events),
+        handling_ns=handling_ns,
+        attempts=attempts,
         failed=failed,
-        errors=len(failures) or int(failed),
+        errors=failures or int(failed),
         error_type=worst.error_type if worst else None,
         events=events,
     )
+
+
+def _name(kind: SpanKind, events: list[Event]) -> str:
+    """Return what the span is named after: what opens it, before what merely happened in it."""
+    spare = None
+    for event in events:
+        if not event.name:
+            continue
+        what = _TRAITS[event.type]
+        if what.kind is not kind:
+            continue
+        if what.phase == "open":
+            return event.name
+        if spare is None and not what.names_another:
+            spare = event
+    first = spare or events[0]
+    return first.name or first.type
 
 
 _FOREIGN_NAMES = frozenset(
@@ -166,14 +196,26 @@ _FOREIGN_NAMES = frozenset(
 )
 
 
-def _attempts(events: list[Event]) -> list[Attempt]:
-    attempts: list[Attempt] = []
-    for event in events:
-        if event.type in _STARTS:
-            attempts.append(Attempt(event.attempt, event.time_ns, None, None))
-        elif event.type in _ENDS and attempts and attempts[-1].ended_ns is None:
-            open_one = attempts[-1]
-            attempts[-1] = Attempt(
-                open_one.number, open_one.started_ns, event.time_ns, event.error_type
-            )
-    return attempts
+class _Traits(NamedTuple):
+    """What building needs to know of an event type, looked up once for each event."""
+
+    kind: SpanKind
+    phase: str
+    starts: bool
+    ends: bool
+    counted: bool
+    names_another: bool
+
+
+_TRAITS = {
+    name: _Traits(
+        kind.span,
+        kind.phase,
+        name in _STARTS,
+        name in _ENDS,
+        name in _COUNTED_FAILURES,
+        # What a turn sent carries the name of what was sent.
+        name in _FOREIGN_NAMES,
+    )
+    for name, kind in REGISTRY.items()
+}

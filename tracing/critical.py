@@ -79,7 +79,7 @@ def ends(tree: TraceTree) -> dict[str, int]:
         for child in lost:
             position = bisect_right(limits, child.start_ns)
             if position < len(limits):
-                found[child.span_id] = max(child.start_ns, limits[position])
+                found[child.span_id] = limits[position]
     return found
 
 

@@ -13,7 +13,8 @@ MAX_PROMOTED = 50_000
 """Promoted traces remembered; one that is forgotten is promoted again by its next failure."""
 
 PROMOTING = frozenset(
-    {kind.name for kind in REGISTRY.values() if kind.failed} | {"activity:retried"}
+    {kind.name for kind in REGISTRY.values() if kind.failed}
+    | {"activity:retried", "saga:compensating"}
 )
 
 

@@ -1,6 +1,7 @@
 """Every event type there is. Writing or reading goes by this table alone.
 
-`code` is what segments store; it never changes meaning and is never reused.
+`code` is what segments store; it never changes meaning and is never reused. `manage.py event_types`
+writes the table out as `docs/events.md`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,18 @@ class SpanKind(StrEnum):
     """A span of another service, taken in over OTLP."""
 
 
+class Attribute(StrEnum):
+    """What an event may carry besides its type, ids, time and references; all of it short."""
+
+    ACTOR = "actor"
+    NAME = "name"
+    ATTEMPT = "attempt"
+    DURATION = "duration"
+    ERROR_TYPE = "error_type"
+    FINGERPRINT = "fingerprint"
+    PEER = "peer"
+
+
 @dataclass(frozen=True, slots=True)
 class EventType:
     """One row of the registry.
@@ -34,6 +47,9 @@ class EventType:
         failed: it reports a failure; such events are also stored on their own, for the failure
             lists.
         refs: the kinds of reference it may carry.
+        attributes: the attributes it may carry.
+        measures: what its duration is the length of; "" when it has none.
+        named: what its name is the name of, where that is not what its span is named after.
     """
 
     code: int
@@ -42,7 +58,10 @@ class EventType:
     phase: Phase
     failed: bool
     refs: tuple[RefKind, ...]
+    attributes: tuple[Attribute, ...]
     description: str
+    measures: str = ""
+    named: str = ""
 
 
 _M, _S, _J, _D, _I = (
@@ -54,41 +73,59 @@ _M, _S, _J, _D, _I = (
 )
 _MSG, _ACT, _WF, _HTTP = SpanKind.MESSAGE, SpanKind.ACTIVITY, SpanKind.WORKFLOW, SpanKind.HTTP
 _FOREIGN = SpanKind.FOREIGN
+_BY = (Attribute.ACTOR, Attribute.NAME)
+_TRY = (*_BY, Attribute.ATTEMPT)
+_TOOK, _PEER = (Attribute.DURATION,), (Attribute.PEER,)
+_ERR, _PRINT = (Attribute.ERROR_TYPE,), (Attribute.FINGERPRINT,)
 
 _TYPES = (
-    EventType(1, "workflow:started", _WF, "open", False, (_M,), "A run was started from outside."),
-    EventType(2, "workflow:completed", _WF, "close", False, (_M,), "The run's first message was handled."),
-    EventType(3, "workflow:failed", _WF, "close", True, (_M, _J), "The run's first message ended as a dead letter."),
-    EventType(4, "http:request", _HTTP, "close", False, (), "The web request that started the run."),
-    EventType(10, "queue:enqueued", _MSG, "open", False, (_M,), "A message was put into its actor's mailbox."),
-    EventType(11, "queue:dequeued", _MSG, "instant", False, (_M,), "A worker leased the message; this counts the attempt."),
-    EventType(20, "message:received", _MSG, "instant", False, (_M,), "The worker has the message and its actor."),
-    EventType(21, "message:started", _MSG, "instant", False, (_M,), "The turn began: the handler was called."),
-    EventType(22, "message:completed", _MSG, "close", False, (_M, _J, _S), "The turn was journaled; its effects are durable."),
-    EventType(23, "message:failed", _MSG, "instant", True, (_M, _J, _S), "The turn raised an error; it changed nothing."),
-    EventType(24, "message:retried", _MSG, "instant", False, (_M,), "The message went back to its mailbox, to be tried again later."),
-    EventType(25, "message:dead_lettered", _MSG, "close", True, (_M, _J, _D), "The message will not be tried again."),
-    EventType(26, "message:duplicate", _MSG, "close", False, (_M, _J), "The message had been handled before; its outbox was sent again."),
-    EventType(30, "actor:created", _MSG, "instant", False, (), "The actor got its first message."),
-    EventType(31, "actor:activated", _MSG, "instant", False, (_S,), "A worker loaded the actor's state."),
-    EventType(32, "actor:state_changed", _MSG, "instant", False, (_S, _J), "The turn changed the state; before and after."),
-    EventType(40, "activity:scheduled", _ACT, "open", False, (_I,), "A handler asked for an activity."),
-    EventType(41, "activity:started", _ACT, "instant", False, (_I,), "An attempt of the activity began."),
-    EventType(42, "activity:completed", _ACT, "close", False, (_I, _J), "The activity's result was journaled."),
-    EventType(43, "activity:failed", _ACT, "close", True, (_I, _J), "The activity failed for the last time; the failure was journaled."),
-    EventType(44, "activity:retried", _ACT, "instant", False, (_I,), "An attempt of the activity failed and another will follow."),
-    EventType(50, "child:spawned", _MSG, "instant", False, (_M, _J), "The turn started another actor."),
-    EventType(51, "message:sent", _MSG, "instant", False, (_M, _J), "The turn sent a message."),
-    EventType(60, "store:read", _MSG, "instant", False, (_D,), "A state or journal document was read."),
-    EventType(61, "store:write", _MSG, "instant", False, (_D,), "A state or journal document was written."),
-    EventType(62, "cosmosdb:read", _MSG, "instant", False, (_D,), "A document was read from Cosmos DB."),
-    EventType(63, "cosmosdb:write", _MSG, "instant", False, (_D,), "A document was written to Cosmos DB."),
-    EventType(70, "lock:acquired", _MSG, "instant", False, (), "The worker holds the actor's lock; duration is the wait."),
-    EventType(71, "lock:blocked", _MSG, "instant", False, (), "Another worker holds the lock; the message goes back."),
-    EventType(72, "lock:released", _MSG, "instant", False, (), "The lock was given up; duration is how long it was held."),
-    EventType(73, "lock:lost", _MSG, "instant", False, (_M,), "The lock or lease ran out, or the journal moved on: the turn was abandoned."),
-    EventType(80, "foreign:completed", _FOREIGN, "close", False, (), "A span of another service ended; duration is its length."),
-    EventType(81, "foreign:failed", _FOREIGN, "close", True, (), "A span of another service ended in an error."),
+    EventType(1, "workflow:started", _WF, "open", False, (_M,), _BY, "A run was started from outside."),
+    EventType(2, "workflow:completed", _WF, "close", False, (_M,), _BY + _TOOK, "The run's first message was handled.", "the time since the run's first message was sent"),
+    EventType(3, "workflow:failed", _WF, "close", True, (_M,), _BY + _TOOK + _ERR + _PRINT, "The run's first message ended as a dead letter.", "the time since the run's first message was sent"),
+    EventType(4, "http:request", _HTTP, "close", False, (), (Attribute.NAME, *_TOOK), "The web request that started the run.", "the request"),
+    EventType(10, "queue:enqueued", _MSG, "open", False, (_M,), _BY + _PEER, "A message was put into its actor's mailbox."),
+    EventType(11, "queue:dequeued", _MSG, "instant", False, (_M,), _TRY + _TOOK, "A worker leased the message; this counts the attempt.", "the time since the message was sent"),
+    EventType(20, "message:received", _MSG, "instant", False, (_M,), _TRY, "The worker has the message and its actor."),
+    EventType(21, "message:started", _MSG, "instant", False, (_M,), _TRY, "The turn began: the handler was called."),
+    EventType(22, "message:completed", _MSG, "close", False, (_M, _J, _S), _TRY + _TOOK, "The turn was journaled; its effects are durable.", "the turn, from the call of the handler until what it sent was enqueued"),
+    EventType(23, "message:failed", _MSG, "instant", True, (_M, _J, _S), _TRY + _TOOK + _ERR + _PRINT, "The turn raised an error; it changed nothing.", "the turn, from the call of the handler until the failure was journaled"),
+    EventType(24, "message:retried", _MSG, "instant", False, (_M,), _TRY + _TOOK, "The message went back to its mailbox, to be tried again later.", "the pause before the next attempt"),
+    EventType(25, "message:dead_lettered", _MSG, "close", True, (_M, _J, _D), _TRY + _ERR + _PRINT, "The message will not be tried again."),
+    EventType(26, "message:duplicate", _MSG, "close", False, (_M, _J), _TRY, "The message had been handled before; its outbox was sent again."),
+    EventType(27, "turn:suspended", _MSG, "instant", False, (_J,), _TRY, "The turn waits, out of memory, for an event or a time.", named="the event that it waits for"),
+    EventType(28, "turn:replayed", _MSG, "instant", False, (_M,), _TRY, "The turn runs again from its start; what was journaled is not repeated."),
+    EventType(29, "turn:cancelled", _MSG, "instant", False, (_J,), _TRY, "Somebody cancelled the turn while it waited.", named="the event that it waited for"),
+    EventType(30, "actor:created", _MSG, "instant", False, (), _TRY, "The actor got its first message."),
+    EventType(31, "actor:activated", _MSG, "instant", False, (_S,), _TRY, "A worker loaded the actor's state."),
+    EventType(32, "actor:state_changed", _MSG, "instant", False, (_S, _J), _TRY, "The turn changed the state; before and after."),
+    EventType(40, "activity:scheduled", _ACT, "open", False, (_I,), _BY, "A handler asked for an activity."),
+    EventType(41, "activity:started", _ACT, "instant", False, (_I,), _TRY, "An attempt of the activity began."),
+    EventType(42, "activity:completed", _ACT, "close", False, (_I, _J), _TRY + _TOOK, "The activity's result was journaled.", "all attempts and the pauses between them"),
+    EventType(43, "activity:failed", _ACT, "close", True, (_I, _J), _BY + _TOOK + _ERR + _PRINT, "The activity failed for the last time; the failure was journaled.", "all attempts and the pauses between them"),
+    EventType(44, "activity:retried", _ACT, "instant", False, (_I,), _TRY + _ERR, "An attempt of the activity failed and another will follow."),
+    EventType(50, "child:spawned", _MSG, "instant", False, (_M, _J), _TRY, "The turn started another actor.", named="the type of the message that was sent"),
+    EventType(51, "message:sent", _MSG, "instant", False, (_M, _J), _TRY, "The turn sent a message.", named="the type of the message that was sent"),
+    EventType(52, "event:awaited", _MSG, "instant", False, (), _TRY, "The turn asked for an event that may still have to come.", named="the event"),
+    EventType(53, "event:received", _MSG, "instant", False, (_J,), _TRY, "An event that the turn waited for was journaled.", named="the event"),
+    EventType(54, "timer:set", _MSG, "instant", False, (), _TRY, "The turn asked to go on at a later time."),
+    EventType(55, "timer:fired", _MSG, "instant", False, (_J,), _TRY, "The time has come, or the wait for an event has lasted long enough.", named="the event that did not come"),
+    EventType(60, "store:read", _MSG, "instant", False, (_D,), _BY + _TOOK, "A state or journal document was read.", "the access", "the container"),
+    EventType(61, "store:write", _MSG, "instant", False, (_D,), _BY + _TOOK, "A state or journal document was written.", "the access", "the container"),
+    EventType(62, "cosmosdb:read", _MSG, "instant", False, (_D,), _BY + _TOOK, "A state or journal document was read from Cosmos DB.", "the access", "the container"),
+    EventType(63, "cosmosdb:write", _MSG, "instant", False, (_D,), _BY + _TOOK, "A state or journal document was written to Cosmos DB.", "the access", "the container"),
+    EventType(64, "journal:compacted", _MSG, "instant", False, (_D,), _BY + _TOOK, "Records before a snapshot were given a time to expire.", "the compaction", "the container"),
+    EventType(70, "lock:acquired", _MSG, "instant", False, (), _TRY + _TOOK, "The worker holds the actor's lock.", "the wait for the lock"),
+    EventType(71, "lock:blocked", _MSG, "instant", False, (), _TRY + _TOOK, "Another worker holds the lock; the message goes back.", "the attempt to take the lock"),
+    EventType(72, "lock:released", _MSG, "instant", False, (), _TRY + _TOOK, "The lock was given up.", "the time that the lock was held"),
+    EventType(73, "lock:lost", _MSG, "instant", False, (_M,), _TRY + _ERR, "The lock or lease ran out, the journal moved on or the store did not answer: the turn was abandoned."),
+    EventType(90, "saga:started", _MSG, "instant", False, (), _TRY, "A saga began.", named="the saga"),
+    EventType(91, "saga:step_completed", _MSG, "instant", False, (), _TRY, "A step of a saga was done.", named="the saga"),
+    EventType(92, "saga:compensating", _MSG, "instant", False, (), _TRY + _ERR, "A step failed: what the earlier ones did is being undone.", named="the saga"),
+    EventType(93, "saga:compensated", _MSG, "instant", False, (), _TRY + _ERR, "Everything was undone.", named="the saga"),
+    EventType(94, "saga:completed", _MSG, "instant", False, (), _TRY, "Every step of the saga was done.", named="the saga"),
+    EventType(95, "saga:failed", _MSG, "instant", True, (), _TRY, "Undoing failed: somebody must look at what is left.", named="the saga"),
+    EventType(80, "foreign:completed", _FOREIGN, "close", False, (), _BY + _TOOK, "A span of another service ended.", "the span"),
+    EventType(81, "foreign:failed", _FOREIGN, "close", True, (), _BY + _TOOK + _ERR, "A span of another service ended in an error.", "the span"),
 )  # fmt: skip
 
 REGISTRY: dict[str, EventType] = {kind.name: kind for kind in _TYPES}

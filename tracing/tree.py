@@ -18,6 +18,8 @@ class Attempt:
     ended_ns: int | None
     """None while it runs."""
     error_type: str | None
+    suspended: bool = False
+    """It ended by waiting for an event or a time, and another one goes on with the work."""
 
 
 @dataclass(slots=True)

@@ -34,6 +34,8 @@ class _Mailbox:
     held: bool = False
     token: str | None = None
     leased: _Entry | None = None
+    parked: _Entry | None = None
+    wakes: int = 0
 
 
 class MemoryQueue:
@@ -79,11 +81,12 @@ class MemoryQueue:
             if not ready:
                 self._reschedule(actor_id)
                 continue
-            entry = min(ready, key=lambda entry: entry.order)
+            # A turn that is under way comes before any other message, whatever its priority.
+            entry = box.parked or min(ready, key=lambda entry: entry.order)
             entry.attempts += 1
             box.token, box.leased = f"{entry.seq}:{secrets.token_hex(8)}", entry
             box.next_at, box.held = now + seconds, False
-            leases.append(Lease(entry.message, entry.attempts, box.token))
+            leases.append(Lease(entry.message, entry.attempts, box.token, box.wakes))
         return leases
 
     async def ack(self, lease: Lease) -> bool:
@@ -105,6 +108,23 @@ class MemoryQueue:
         box.token = box.leased = None
         self._changed.set()
         return True
+
+    async def park(self, lease: Lease, *, seconds: float) -> bool:
+        box = self._held_by(lease)
+        if box is None:
+            return False
+        box.parked = box.leased
+        wait = seconds if box.wakes == lease.wakes else 0.0
+        return await self.nack(lease, delay=wait, count=False)
+
+    async def wake(self, actor_id: str) -> None:
+        box = self._mailboxes.get(actor_id)
+        if box is None:
+            return
+        box.wakes += 1
+        if box.parked is not None and box.held:
+            box.next_at = self._clock()
+            self._changed.set()
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[bool]:
         kept = []
@@ -153,7 +173,7 @@ class MemoryQueue:
 
     def _reschedule(self, actor_id: str) -> None:
         box = self._mailboxes[actor_id]
-        box.token, box.leased, box.held = None, None, False
+        box.token, box.leased, box.held, box.parked = None, None, False, None
         if not box.entries:
             del self._mailboxes[actor_id]
         else:

@@ -16,11 +16,13 @@ class Lease:
     Attributes:
         attempt: how often the message has been leased, this time included.
         token: proves the lease; another lease of the same mailbox has another.
+        wakes: how often the mailbox had been woken when the lease was given; `park` compares it.
     """
 
     message: Message
     attempt: int
     token: str
+    wakes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Depth:
 
     Attributes:
         ready: waiting to be leased, or behind a message of their actor that is.
-        delayed: not to be delivered yet, or in a mailbox that waits for a retry.
+        delayed: not to be delivered yet, or in a mailbox that waits for a retry or is parked.
         leased: being handled.
         dead: kept after their last attempt.
         oldest_ready_ns: when the oldest ready message was enqueued; None when there is none.
@@ -68,6 +70,17 @@ class MessageQueue(Protocol):
 
         With `count=False` the attempt is not counted. False when the lease had run out.
         """
+
+    async def park(self, lease: Lease, *, seconds: float) -> bool:
+        """Give back the message of a suspended turn, uncounted, until `wake` or so much later.
+
+        Its actor's later messages wait behind it. When the actor was woken since the lease was
+        given, it is ready at once: no wake-up is lost between a look and the wait. False when the
+        lease had run out.
+        """
+
+    async def wake(self, actor_id: str) -> None:
+        """Make a parked message of this actor ready; nothing happens when there is none."""
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[bool]:
         """Extend leases to `seconds` from now; False for each that had run out."""

@@ -46,7 +46,9 @@ _SCHEMA = (
         actor_type TEXT NOT NULL,
         next_at INTEGER NOT NULL,
         held INTEGER NOT NULL DEFAULT 0,
-        token TEXT) WITHOUT ROWID""",
+        token TEXT,
+        wakes INTEGER NOT NULL DEFAULT 0,
+        parked INTEGER) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS queue_next ON queue_mailboxes (next_at)",
 )
 
@@ -66,6 +68,10 @@ class SqliteQueue:
         def create(connection: sqlite3.Connection) -> None:
             for statement in _SCHEMA:
                 connection.execute(statement)
+            columns = {row[1] for row in connection.execute("PRAGMA table_info(queue_mailboxes)")}
+            for name, kind in (("wakes", "INTEGER NOT NULL DEFAULT 0"), ("parked", "INTEGER")):
+                if name not in columns:
+                    connection.execute(f"ALTER TABLE queue_mailboxes ADD COLUMN {name} {kind}")
 
         await self._database.write(create)
 
@@ -118,19 +124,23 @@ class SqliteQueue:
         marks = ",".join("?" * len(types))
         tokens = [secrets.token_hex(8) for _ in range(limit)]
 
-        def take(connection: sqlite3.Connection) -> list[tuple[bytes, int, str]]:
+        def take(connection: sqlite3.Connection) -> list[tuple[bytes, int, str, int]]:
             taken = []
             actors = connection.execute(
-                f"SELECT actor_id FROM queue_mailboxes WHERE next_at <= ? AND actor_type IN ({marks})"  # noqa: E501, S608 - marks are question marks
+                f"SELECT actor_id, wakes, parked FROM queue_mailboxes WHERE next_at <= ? AND actor_type IN ({marks})"  # noqa: E501, S608 - marks are question marks
                 " ORDER BY next_at LIMIT ?",
                 (now, *types, limit),
             ).fetchall()
-            for (actor_id,), nonce in zip(actors, tokens, strict=False):
+            for (actor_id, wakes, parked), nonce in zip(actors, tokens, strict=False):
+                # A turn that is under way comes before any other message, whatever its priority.
                 head = connection.execute(
                     "SELECT seq, attempts, body FROM queue_messages"
-                    " WHERE state = 0 AND actor_id = ? AND visible_at <= ?"
+                    " WHERE state = 0 AND actor_id = ? AND visible_at <= ? AND seq IS ?"
+                    if parked is not None
+                    else "SELECT seq, attempts, body FROM queue_messages"
+                    " WHERE state = 0 AND actor_id = ? AND visible_at <= ? AND ? IS NULL"
                     " ORDER BY priority, seq LIMIT 1",
-                    (actor_id, now),
+                    (actor_id, now, parked),
                 ).fetchone()
                 if head is None:
                     _reschedule(connection, actor_id, now)
@@ -145,13 +155,13 @@ class SqliteQueue:
                     " WHERE actor_id = ?",
                     (until, token, actor_id),
                 )
-                taken.append((body, attempts + 1, token))
+                taken.append((body, attempts + 1, token, wakes))
             return taken
 
         taken = await self._database.write(take)
         return [
-            Lease(Message.from_document(msgspec.json.decode(body)), attempt, token)
-            for body, attempt, token in taken
+            Lease(Message.from_document(msgspec.json.decode(body)), attempt, token, wakes)
+            for body, attempt, token, wakes in taken
         ]
 
     async def ack(self, lease: Lease) -> bool:
@@ -200,6 +210,43 @@ class SqliteQueue:
         done = await self._database.write(give_back)
         self._changed.set()
         return done
+
+    async def park(self, lease: Lease, *, seconds: float) -> bool:
+        now = self._now()
+
+        def put_down(connection: sqlite3.Connection) -> bool:
+            if not _holds(connection, lease, now):
+                return False
+            connection.execute(
+                "UPDATE queue_messages SET attempts = attempts - 1 WHERE seq = ?", (_seq(lease),)
+            )
+            connection.execute(
+                "UPDATE queue_mailboxes SET next_at = CASE WHEN wakes = ? THEN ? ELSE ? END,"
+                " token = NULL, held = 1, parked = ? WHERE actor_id = ?",
+                (
+                    *(lease.wakes, now + int(seconds * 1e6), now),
+                    *(_seq(lease), lease.message.actor_id),
+                ),
+            )
+            return True
+
+        done = await self._database.write(put_down)
+        self._changed.set()
+        return done
+
+    async def wake(self, actor_id: str) -> None:
+        now = self._now()
+        await self._database.write(
+            lambda connection: (
+                connection.execute(
+                    "UPDATE queue_mailboxes SET wakes = wakes + 1,"
+                    " next_at = CASE WHEN parked IS NOT NULL AND held = 1 THEN ? ELSE next_at END"
+                    " WHERE actor_id = ?",
+                    (now, actor_id),
+                ).rowcount
+            )
+        )
+        self._changed.set()
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[bool]:
         now = self._now()
@@ -297,6 +344,7 @@ def _reschedule(connection: sqlite3.Connection, actor_id: str, now: int) -> None
         connection.execute("DELETE FROM queue_mailboxes WHERE actor_id = ?", (actor_id,))
     else:
         connection.execute(
-            "UPDATE queue_mailboxes SET next_at = ?, token = NULL, held = 0 WHERE actor_id = ?",
+            "UPDATE queue_mailboxes SET next_at = ?, token = NULL, held = 0, parked = NULL"
+            " WHERE actor_id = ?",
             (next_at, actor_id),
         )

@@ -23,6 +23,7 @@ from actors import (
 )
 from actors.archive import MESSAGE_ARCHIVE
 from actors.deadletters import DEAD_LETTERS
+from actors.inbox import ACTOR_EVENTS, Inbox
 from storage.memory import MemoryContainer
 from tracing import Event, TraceReader, TraceWriter
 from tracing.containers import TRACE_EVENTS
@@ -41,6 +42,7 @@ class World:
         self.dead_letters = MemoryContainer(DEAD_LETTERS)
         self.store = InMemoryStateStore(self.writer)
         self.queue = MemoryQueue()
+        self.inbox = Inbox(MemoryContainer(ACTOR_EVENTS))
         self.locks = MemoryLocks()
         self.runtime = self.new_runtime()
         self.workers: list[ActorWorker] = []
@@ -48,7 +50,9 @@ class World:
     def new_runtime(self) -> ActorRuntime:
         """Return a runtime as another process would have: the same stores, its own memory."""
         return ActorRuntime(
-            self.store, self.queue, self.locks, self.writer, message_archive=self.archive
+            *(self.store, self.queue, self.locks, self.writer),
+            message_archive=self.archive,
+            inbox=self.inbox,
         )
 
     def new_worker(

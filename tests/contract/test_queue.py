@@ -146,6 +146,63 @@ async def test_an_extended_lease_lasts(queue: MessageQueue, clock: ManualClock) 
     assert await queue.ack(lease)
 
 
+async def test_a_parked_message_waits_uncounted_and_holds_later_messages_back(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message(message_type="first")])
+    assert await queue.park(await lease_one(queue), seconds=1_000)
+    await queue.enqueue([message(message_type="urgent", priority=-1), message(message_type="next")])
+    urgent = Message.new("Order/1", "urgent", {}, priority=-5)
+    await queue.enqueue([urgent])
+    assert await lease_all(queue) == []
+    clock.advance(1_001)
+    again = await lease_one(queue)
+    assert (again.message.message_type, again.attempt) == ("first", 1)
+    assert await queue.nack(again)
+    retried = await lease_one(queue)
+    assert (retried.message.message_type, retried.attempt) == ("first", 2)
+    assert await queue.ack(retried)
+    assert (await lease_one(queue)).message == urgent
+
+
+async def test_a_wake_up_makes_a_parked_message_ready(queue: MessageQueue) -> None:
+    await queue.enqueue([message(message_type="first")])
+    await queue.park(await lease_one(queue), seconds=1_000)
+    await queue.wake("Order/other")
+    assert await lease_all(queue) == []
+    await queue.wake("Order/1")
+    assert (await lease_one(queue)).message.message_type == "first"
+
+
+async def test_a_wake_up_between_the_lease_and_the_parking_is_not_lost(
+    queue: MessageQueue,
+) -> None:
+    await queue.enqueue([message(message_type="first")])
+    lease = await lease_one(queue)
+    await queue.wake("Order/1")
+    await queue.park(lease, seconds=1_000)
+    again = await lease_one(queue)
+    await queue.park(again, seconds=1_000)
+    assert await lease_all(queue) == []
+
+
+async def test_a_wake_up_does_not_shorten_the_wait_for_a_retry(queue: MessageQueue) -> None:
+    await queue.enqueue([message(message_type="first")])
+    await queue.nack(await lease_one(queue), delay=60)
+    await queue.wake("Order/1")
+    assert await lease_all(queue) == []
+
+
+async def test_a_lease_that_ran_out_cannot_be_parked(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message()])
+    lease = await lease_one(queue)
+    clock.advance(31)
+    assert not await queue.park(lease, seconds=1_000)
+    assert (await lease_one(queue)).attempt == 2
+
+
 async def test_a_delayed_message_waits_and_does_not_hold_others_back(
     queue: MessageQueue, clock: ManualClock
 ) -> None:

@@ -78,26 +78,17 @@ def test_only_the_time_that_an_activity_shares_with_an_attempt_is_taken_off() ->
         event("message:failed", 1, at=20),
         event("message:started", 1, at=40),
         event("message:completed", 1, at=50),
-        *done(2, 1, 15, 45),
-        *done(3, 1, 0, 11),
+        *done(2, 1, 5, 11),
+        *done(3, 1, 15, 25),
+        *done(4, 1, 27, 35),
+        *done(5, 1, 38, 45),
     )
     assert (turn.total_ns, turn.self_ns) == (20 * MS, 9 * MS)
 
 
 def test_messages_that_a_turn_sent_are_not_taken_off_its_own_time() -> None:
-    sent = told(2, 1, 5, 6, 25)
-    turn, _ = (one.self_ns for one in lines(*told(1, None, 0, 0, 30), *renamed(sent, "pay")))
-    assert turn == 30 * MS
-
-
-def renamed(events: list[Event], name: str) -> list[Event]:
-    return [
-        event(e.type, int(e.span_id, 16), parent=1, at=(e.time_ns - START) // MS, name=name)
-        for e in events
-    ]
-
-
-START = event("queue:enqueued").time_ns
+    both = line("message", *told(1, None, 0, 0, 30), *told(2, 1, 5, 6, 25))
+    assert (both.total_ns, both.self_ns, both.longest_ns) == (49 * MS, 49 * MS, 30 * MS)
 
 
 def test_any_child_is_taken_off_the_own_time_of_runs_and_other_services() -> None:
@@ -109,6 +100,19 @@ def test_any_child_is_taken_off_the_own_time_of_runs_and_other_services() -> Non
 def test_an_open_attempt_counts_until_the_end_of_the_trace() -> None:
     turn = line("message", event("message:started", 1, at=3), event("store:read", 1, at=10))
     assert (turn.total_ns, turn.waiting_ns) == (7 * MS, 0)
+
+
+def test_an_attempt_after_the_dead_letter_counts_once_it_has_ended() -> None:
+    dead = [
+        event("message:started", 1, at=0),
+        event("message:dead_lettered", 1, at=10),
+        event("message:started", 1, at=30),
+        event("store:read", 1, at=40),
+    ]
+    again = line("message", *dead)
+    assert (again.total_ns, again.backoff_ns) == (10 * MS, 0)
+    tried = line("message", *dead, event("message:completed", 1, at=45))
+    assert (tried.total_ns, tried.backoff_ns) == (25 * MS, 20 * MS)
 
 
 def test_a_message_that_was_never_handled_only_waited() -> None:

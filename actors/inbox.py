@@ -1,0 +1,88 @@
+"""The inbox: events that were sent to an actor, kept until its turn takes them.
+
+An event does not queue behind messages: it is for a turn that waits, or will wait, for its name.
+Sending creates one document, so an event sent twice under one id is one event. A turn that takes it
+journals that first and removes the document then; run again, it removes it again and goes on, so an
+event is received exactly once.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from actors.errors import InvalidMessage
+from actors.message import MAX_PAYLOAD_BYTES, check_json
+from storage import DAY, Conflict, Container, ContainerSpec, NotFound, Query
+
+ACTOR_EVENTS = ContainerSpec("actor-events", "actorId", default_ttl=90 * DAY)
+CANCEL = "$cancel"
+"""The event by which a run is cancelled; no event of a user begins with "$"."""
+MAX_WAITING = 1_000
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class SentEvent:
+    """An event in an inbox. `at_us` is when it was sent, microseconds since the epoch."""
+
+    id: str
+    name: str
+    payload: Mapping[str, Any]
+    at_us: int
+
+
+class Inbox:
+    """The inboxes of all actors, in one container partitioned by actor."""
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+
+    async def put(self, actor_id: str, name: str, payload: Mapping[str, Any], id: str) -> bool:
+        """Keep an event for the actor; False when one of this id is there already.
+
+        Raises:
+            InvalidMessage: the name is not one, or the payload is no JSON object.
+            TooLarge: the payload exceeds 1 MiB.
+        """
+        if name != CANCEL and not _NAME.match(name):
+            raise InvalidMessage(f"{name[:80]!r} is not an event name")
+        check_json(payload, "the payload of an event", MAX_PAYLOAD_BYTES)
+        try:
+            await self._container.create(
+                {
+                    "id": id,
+                    "actorId": actor_id,
+                    "name": name,
+                    "payload": dict(payload),
+                    "at": time.time_ns() // 1000,
+                }
+            )
+        except Conflict:
+            return False
+        return True
+
+    async def waiting(self, actor_id: str) -> list[SentEvent]:
+        """Return what the actor has not taken yet, oldest first; at most 1,000."""
+        page = await self._container.query(Query(partition=actor_id, limit=MAX_WAITING))
+        events = [
+            SentEvent(
+                document.body["id"],
+                document.body["name"],
+                document.body["payload"],
+                document.body["at"],
+            )
+            for document in page.documents
+        ]
+        return sorted(events, key=lambda event: (event.at_us, event.id))
+
+    async def remove(self, actor_id: str, id: str) -> None:
+        """Take an event out; nothing happens when it is gone."""
+        try:
+            await self._container.delete(id, actor_id)
+        except NotFound:
+            return
