@@ -7,6 +7,7 @@ from actors.deadletters import DeadLetters
 from actors.errors import (
     ActivityFailed,
     ActorError,
+    CallFailed,
     Cancelled,
     EventTimeout,
     InvalidMessage,
@@ -30,7 +31,7 @@ from actors.saga import Saga
 from actors.state import ActorState
 from actors.stores import CosmosStateStore, InMemoryStateStore, StateStore
 from actors.worker import ActorWorker, WorkerStats
-from actors.workflow import Workflow
+from actors.workflow import EventOffer, Workflow
 from tracing.context import TraceContext, trace_headers
 
 __all__ = [
@@ -42,11 +43,13 @@ __all__ = [
     "ActorRuntime",
     "ActorState",
     "ActorWorker",
+    "CallFailed",
     "Cancelled",
     "CosmosStateStore",
     "DeadLetters",
     "Depth",
     "EntryType",
+    "EventOffer",
     "EventTimeout",
     "InMemoryStateStore",
     "Inbox",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar, overload
+from datetime import UTC, datetime
+from random import Random
+from typing import Any, ClassVar, NoReturn, Protocol, TypeVar, overload
 
 import msgspec
 
@@ -15,8 +17,9 @@ from actors.errors import InvalidPayload, UnknownMessageType
 from actors.journal import EntryType
 from actors.message import Message, address
 from actors.saga import Saga
+from actors.suspension import ContinueAsNew
 
-Handler = Callable[..., Awaitable[None]]
+Handler = Callable[..., Awaitable[Any]]
 _HandlerT = TypeVar("_HandlerT", bound=Handler)
 _MARK = "__loom_message_type__"
 
@@ -54,6 +57,20 @@ class TurnContext(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
     async def wait_for_event(self, name: str, timeout: float | None) -> Any: ...
+
+    async def call(
+        self, actor_id: str, message_type: str, payload: Mapping[str, Any], timeout: float | None
+    ) -> Any: ...
+
+    async def gather(self, calls: Sequence[Awaitable[Any]]) -> list[Any]: ...
+
+    def new_child(self, actor_type: str) -> str: ...
+
+    def now(self) -> int: ...
+
+    def uuid(self) -> str: ...
+
+    def patched(self, name: str) -> bool: ...
 
     def saga_entry(self, entry_type: EntryType, saga: str, more: Mapping[str, Any]) -> None: ...
 
@@ -173,6 +190,62 @@ class Actor:
         """
         return await self._turn.wait_for_event(name, timeout)
 
+    async def call(
+        self,
+        actor: str | type[Actor],
+        message_type: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Any:
+        """Send a message and wait, as `sleep` does, for what its handler returns.
+
+        Given an actor type, a new child of that type is called.
+
+        Raises:
+            CallFailed: it failed for the last time.
+            EventTimeout: no answer came within `timeout` seconds. It may still come, to nobody.
+            Cancelled: somebody cancelled the run meanwhile.
+        """
+        actor_id = actor if isinstance(actor, str) else self._turn.new_child(actor.type_name())
+        return await self._turn.call(actor_id, message_type, payload or {}, timeout)
+
+    async def gather(self, *calls: Awaitable[Any]) -> list[Any]:
+        """Run activities, calls, sleeps and waits side by side; return their results in order.
+
+        Each must be a single `call_activity`, `call`, `sleep` or `wait_for_event`: of longer
+        coroutines the order of steps would differ from run to run. When some fail, the first of
+        them in order is raised once all have ended.
+        """
+        return await self._turn.gather(calls)
+
+    def now(self) -> datetime:
+        """Return the present time in UTC, the same on every replay."""
+        return datetime.fromtimestamp(self._turn.now() / 1e6, UTC)
+
+    def random(self) -> Random:
+        """Return a source of randomness that gives the same numbers on every replay."""
+        return Random(self._turn.uuid())  # noqa: S311 - for choices, not for secrets
+
+    def uuid(self) -> str:
+        """Return a new id of 32 hex digits, the same on every replay."""
+        return self._turn.uuid()
+
+    def patched(self, name: str) -> bool:
+        """Return whether this turn takes the new path of a change of the handler's code.
+
+        A turn that was under way when the code changed gets False and keeps to its old path; every
+        other turn gets True, on every replay.
+        """
+        return self._turn.patched(name)
+
+    def continue_as_new(self, payload: Mapping[str, Any]) -> NoReturn:
+        """Complete the turn here and go on as a new one of the same message type.
+
+        For work without end: each turn's journal stays short.
+        """
+        raise ContinueAsNew(payload)
+
     def saga(self, name: str) -> Saga:
         """Return a saga: `async with self.saga("trip") as saga: await saga.step(…, undo=…)`."""
         return Saga(self._turn, name)
@@ -203,8 +276,8 @@ class Actor:
         """
         return self._turn.spawn(actor_type.type_name(), key, message_type, payload or {})
 
-    async def handle(self, message: Message) -> None:
-        """Call the handler of the message's type.
+    async def handle(self, message: Message) -> Any:
+        """Call the handler of the message's type, and return what it returns.
 
         Raises:
             UnknownMessageType: there is none.
@@ -224,7 +297,7 @@ class Actor:
                 raise InvalidPayload(
                     f"{self.type_name()}.{message.message_type}: {error}"
                 ) from None
-        await bound.function(self, payload)
+        return await bound.function(self, payload)
 
 
 def _input_type(function: Handler) -> Any:

@@ -8,30 +8,48 @@ from typing import Any
 from actors.errors import NonDeterministic
 from actors.journal import EntryType, JournalEntry
 
+OUTCOMES = frozenset(
+    {
+        EntryType.ACTIVITY_COMPLETED,
+        EntryType.ACTIVITY_FAILED,
+        EntryType.EVENT_RECEIVED,
+        EntryType.TIMER_FIRED,
+        EntryType.CANCELLED,
+    }
+)
+
 
 class CommandLog:
-    """The commands of one turn, in order.
+    """The commands of one turn, in order, and how those ended that have an outcome.
 
     A run takes its commands one by one. While the journal has them from an earlier run, they must
     be the same ones; after that they are new and go into `buffer`, for the next durable step.
+    Outcomes are found by their command's number: those of parallel commands come in any order.
 
     Attributes:
         buffer: new commands that are not journaled yet.
         seq: number of the next command.
-        passed: how often a journaled suspension has been passed so far.
     """
 
     def __init__(self, history: Sequence[JournalEntry]) -> None:
-        self._history = list(history)
-        self._cursor = 0
+        self._last = history[-1] if history else None
+        self._commands: dict[int, JournalEntry] = {}
+        self._outcomes: dict[int, JournalEntry] = {}
+        self._suspended: set[int] = set()
+        for entry in history:
+            if entry.type is EntryType.SUSPENDED:
+                self._suspended.update(entry.data["seqs"])
+            elif entry.type in OUTCOMES:
+                self._outcomes[entry.data["seq"]] = entry
+            else:
+                self._commands[entry.data["seq"]] = entry
         self.seq = 0
         self.buffer: list[JournalEntry] = []
-        self.passed = 0
 
     @property
     def replaying(self) -> bool:
         """Whether an earlier run of the turn journaled anything."""
-        return bool(self._history)
+        return self._last is not None
 
     def take(
         self,
@@ -50,7 +68,7 @@ class CommandLog:
         seq = self.seq
         self.seq += 1
         wanted = {"seq": seq, **data}
-        found = self._next()
+        found = self._commands.get(seq)
         if found is None:
             entry = JournalEntry(entry_type, {**wanted, **(notes or {})})
             self.buffer.append(entry)
@@ -61,50 +79,32 @@ class CommandLog:
                 f"command {seq} of the turn is now {entry_type.value} ({what}), but its journal"
                 f" has {describe(found)}: the code changed while it was under way"
             )
-        self._cursor += 1
         return found, True
+
+    def next(self) -> JournalEntry | None:
+        """Return what an earlier run journaled as the next command, or None."""
+        return self._commands.get(self.seq)
 
     def outcome(self, seq: int) -> JournalEntry | None:
         """Return what an earlier run journaled as the outcome of command `seq`, or None."""
-        found = self._next()
-        if found is None or found.type not in OUTCOMES or found.data["seq"] != seq:
-            return None
-        self._cursor += 1
-        return found
+        return self._outcomes.get(seq)
+
+    def was_suspended(self, seq: int) -> bool:
+        """Whether an earlier run was suspended at command `seq`, and sent what came before."""
+        return seq in self._suspended
+
+    def is_last(self, entry: JournalEntry) -> bool:
+        """Whether nothing was journaled after this entry."""
+        return entry is self._last
 
     def check_end(self) -> None:
         """Raise `NonDeterministic` when the journal has commands that this run did not take."""
-        left = self._next()
+        left = next((c for seq, c in self._commands.items() if seq >= self.seq), None)
         if left is not None:
             raise NonDeterministic(
                 f"the handler ended where its journal has {describe(left)} as command"
                 f" {left.data['seq']}"
             )
-
-    @property
-    def at_end(self) -> bool:
-        """Whether everything journaled so far has been taken."""
-        return self._next() is None
-
-    def _next(self) -> JournalEntry | None:
-        while self._cursor < len(self._history):
-            entry = self._history[self._cursor]
-            if entry.type is not EntryType.SUSPENDED:
-                return entry
-            self._cursor += 1
-            self.passed += 1
-        return None
-
-
-OUTCOMES = frozenset(
-    {
-        EntryType.ACTIVITY_COMPLETED,
-        EntryType.ACTIVITY_FAILED,
-        EntryType.EVENT_RECEIVED,
-        EntryType.TIMER_FIRED,
-        EntryType.CANCELLED,
-    }
-)
 
 
 def describe(entry: JournalEntry) -> str:

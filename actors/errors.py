@@ -14,6 +14,7 @@ ActorError
 │   ├── SagaCompensated     a step of a saga failed, and what the earlier ones did was undone
 │   ├── SagaFailed          undoing failed too: somebody must look at what is left
 │   └── NonDeterministic    the handler took another path than its journal
+├── CallFailed              the actor that was called failed for the last time
 ├── EventTimeout            an event that a turn waited for did not come in time
 └── ActivityFailed          an activity failed for the last time
 """
@@ -85,6 +86,18 @@ class NonDeterministic(NonRetryable):
 
 class EventTimeout(ActorError):
     """An event that a turn waited for did not come in time."""
+
+
+class CallFailed(ActorError):
+    """The actor that was called failed for the last time.
+
+    Attributes:
+        error_type: the class name of what it raised.
+    """
+
+    def __init__(self, actor_id: str, message_type: str, error_type: str, message: str) -> None:
+        super().__init__(f"{message_type} of {actor_id} failed: {error_type}: {message}")
+        self.error_type = error_type
 
 
 class ActivityFailed(ActorError):

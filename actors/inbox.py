@@ -26,6 +26,11 @@ MAX_WAITING = 1_000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}\Z")
 
 
+def reply_name(message_id: str) -> str:
+    """Return the name of the event that answers a call made with this message."""
+    return f"reply.{message_id[:60]}"
+
+
 @dataclass(frozen=True, slots=True)
 class SentEvent:
     """An event in an inbox. `at_us` is when it was sent, microseconds since the epoch."""

@@ -45,6 +45,8 @@ class EntryType(StrEnum):
     EVENT_RECEIVED = "event_received"
     CANCELLED = "cancelled"
     SUSPENDED = "suspended"
+    TIME_READ = "time_read"
+    PATCHED = "patched"
     SAGA_STARTED = "saga_started"
     SAGA_STEP_COMPLETED = "saga_step_completed"
     SAGA_COMPENSATING = "saga_compensating"

@@ -47,6 +47,7 @@ class Metadata:
         workflow: name of the run that ends when this message has been handled.
         workflow_parent: parent of that run's span, when a web request started it.
         priority: lower is sooner, within one actor.
+        reply: the sender waits for what the handler returns.
     """
 
     sent_ns: int
@@ -54,6 +55,7 @@ class Metadata:
     workflow: str | None = None
     workflow_parent: str | None = None
     priority: int = 0
+    reply: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Message:
         correlation_id: str | None = None,
         sender: str | None = None,
         priority: int = 0,
+        reply: bool = False,
         trace: TraceContext | None = None,
         workflow: str | None = None,
         workflow_parent: str | None = None,
@@ -114,7 +117,7 @@ class Message:
         check_json(payload, "the payload", MAX_PAYLOAD_BYTES)
         # Whole microseconds, so that a message equals what is read back from its wire form.
         sent_ns = time.time_ns() // 1000 * 1000
-        metadata = Metadata(sent_ns, sender, workflow, workflow_parent, priority)
+        metadata = Metadata(sent_ns, sender, workflow, workflow_parent, priority, reply)
         return cls(message_id, actor_id, message_type, correlation_id, payload, metadata, trace)
 
     def to_document(self) -> dict[str, Any]:
@@ -131,6 +134,8 @@ class Message:
             meta["workflowParent"] = metadata.workflow_parent
         if metadata.priority:
             meta["priority"] = metadata.priority
+        if metadata.reply:
+            meta["reply"] = True
         return {
             "id": self.message_id,
             "messageId": self.message_id,
@@ -169,7 +174,12 @@ class Message:
             wire.correlationId,
             wire.payload,
             Metadata(
-                meta.sentAt * 1000, meta.sender, meta.workflow, meta.workflowParent, meta.priority
+                meta.sentAt * 1000,
+                meta.sender,
+                meta.workflow,
+                meta.workflowParent,
+                meta.priority,
+                meta.reply,
             ),
             None
             if trace is None
@@ -193,6 +203,7 @@ class _WireMetadata(msgspec.Struct):
     workflow: str | None = None
     workflowParent: str | None = None
     priority: int = 0
+    reply: bool = False
 
 
 class _Wire(msgspec.Struct):

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from actors.archive import MessageArchive
-from actors.inbox import CANCEL, Inbox
+from actors.inbox import CANCEL, Inbox, reply_name
 from actors.locks import LockManager
 from actors.message import Message, address
 from actors.queues.port import MessageQueue
@@ -152,6 +152,12 @@ class ActorRuntime:
             return False
         (message_id, *_) = fold.open_turns
         return await self._put(actor_id, CANCEL, {"reason": reason[:500]}, f"cancel-{message_id}")
+
+    async def answer(self, message: Message, answer: Mapping[str, Any]) -> None:
+        """Answer a call: an event for the actor that sent the message, once however often said."""
+        if message.metadata.sender is not None:
+            id = f"reply-{message.message_id}"[:200]
+            await self._put(message.metadata.sender, reply_name(message.message_id), answer, id)
 
     async def _put(self, actor_id: str, name: str, payload: Mapping[str, Any], id: str) -> bool:
         if self.inbox is None:

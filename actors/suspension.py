@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from actors.journal import EntryType
-
-SUSPENDING = {EntryType.TIMER_SET: "timer:set", EntryType.EVENT_AWAITED: "event:awaited"}
-
 
 class Suspended(BaseException):
     """Unwinds a handler that waits; not an `Exception`, so that handlers do not catch it."""
+
+
+class ContinueAsNew(BaseException):
+    """Ends a handler that goes on as a new turn; not an `Exception`, for the same reason."""
 
 
 @dataclass(frozen=True, slots=True)

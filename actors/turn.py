@@ -16,22 +16,23 @@ from actors.actor import Actor
 from actors.commands import CommandLog
 from actors.errors import (
     ActivityFailed,
-    Cancelled,
+    CallFailed,
     EventTimeout,
     NonDeterministic,
     NonRetryable,
     StateMutated,
 )
 from actors.failure import Failure, describe
-from actors.inbox import CANCEL, Inbox
+from actors.inbox import Inbox, reply_name
 from actors.journal import EntryType, JournalEntry, JournalRecord
 from actors.message import MAX_PAYLOAD_BYTES, Message, address, check_json
 from actors.patch import merge_patch
 from actors.saga import SAGA_EVENTS
 from actors.state import Fold
 from actors.stores import MAX_STATE_BYTES, StateStore
-from actors.suspension import SUSPENDING, Suspended, Suspension
+from actors.suspension import ContinueAsNew, Suspended
 from actors.telemetry import ActivityReporter, SpanEmitter, journal_ref, message_ref, state_ref
+from actors.waits import Waits
 from storage import Unavailable
 from tracing import Ref, RefKind, current_span
 
@@ -65,7 +66,6 @@ class Turn:
     ) -> None:
         self.message = message
         self.outbox: list[Message] = []
-        self.suspension: Suspension | None = None
         self._fold = fold
         self._before = fold.state()
         # Held here, not read from the fold: the fold may move on under a turn that lost its lease.
@@ -74,11 +74,13 @@ class Turn:
         self._store = store
         self._executor = executor
         self._span = span
-        self._inbox = inbox
         self._dispatch = dispatch
         self._log = CommandLog(fold.open_turns.get(message.message_id, ()))
+        self._appending = asyncio.Lock()
+        self.waits = Waits(message.actor_id, self._log, inbox, self._append, span)
         self._dispatched = 0
-        self._suspensions = 0
+        self._uuids = 0
+        self._result: Any = None
         self._sent: list[tuple[str, Message]] = []
         self._changed = False
         self._token = uuid4().hex[:16]
@@ -90,7 +92,7 @@ class Turn:
     async def run(self, actor_class: type[Actor]) -> JournalRecord | None:
         """Run the handler and commit. Returns the record that completed the turn.
 
-        None means that the turn waits: `suspension` says for what, and nothing of it is in memory.
+        None means that the turn waits: `waits` says for what, and nothing of it is in memory.
 
         Raises:
             JournalConflict: another worker owns the actor; nothing of this run counts.
@@ -101,11 +103,16 @@ class Turn:
         if self._span is not None and self._log.replaying:
             self._span.emit("turn:replayed", message_ref(self.message))
         try:
-            await actor_class(self).handle(self.message)
+            result = await actor_class(self).handle(self.message)
+            if self.message.metadata.reply:
+                check_json({"result": result}, "the result of a call", MAX_PAYLOAD_BYTES)
+                self._result = result
         except Suspended:
             await self._suspend()
             return None
-        if self.suspension is not None:
+        except ContinueAsNew as onward:
+            self.send(self.message.actor_id, self.message.message_type, onward.args[0], 0)
+        if self.waits.open:
             # Swallowed by the handler: it went on where it should have stopped.
             raise NonDeterministic("a handler caught the exception that suspends its turn")
         self._log.check_end()
@@ -122,6 +129,7 @@ class Turn:
                 "messageId": self.message.message_id,
                 "attempt": self._attempt,
                 "outbox": [message.to_document() for message in self.unsent],
+                **({"result": self._result} if self.message.metadata.reply else {}),
             },
         )
         return await self._append(completed)
@@ -206,96 +214,87 @@ class Turn:
         seq = self._log.seq
         key = _derive(self.message.actor_id, self.message.message_id, seq)
         scheduled = {"name": activity.name, "args": _digest(encoded)}
-        if not self._command(EntryType.ACTIVITY_SCHEDULED, activity.name, scheduled):
-            return await self._run_activity(activity, msgspec.json.decode(encoded), seq, key)
+        self._command(EntryType.ACTIVITY_SCHEDULED, activity.name, scheduled)
         outcome = self._log.outcome(seq)
         if outcome is None:
-            # A record holds a schedule only together with its outcome.
-            raise NonDeterministic(f"the journal lacks the outcome of {activity.name}")
+            # New, or scheduled by a run that ended before it did: among parallel ones, that is.
+            return await self._run_activity(activity, msgspec.json.decode(encoded), seq, key)
         if outcome.type is EntryType.ACTIVITY_FAILED:
             error = outcome.data["error"]
             raise ActivityFailed(activity.name, error["type"], error["message"])
         return msgspec.json.decode(msgspec.json.encode(outcome.data["result"]))
 
     async def sleep(self, seconds: float) -> None:
-        due = time.time_ns() // 1000 + round(seconds * 1e6)
-        await self._wait(EntryType.TIMER_SET, None, {"seconds": seconds}, due)
+        await self.waits.wait(
+            EntryType.TIMER_SET, None, {"seconds": seconds}, seconds, self._all_sent
+        )
 
     async def wait_for_event(self, name: str, timeout: float | None) -> Any:
-        due = None if timeout is None else time.time_ns() // 1000 + round(timeout * 1e6)
-        outcome = await self._wait(
-            EntryType.EVENT_AWAITED, name, {"name": name, "timeout": timeout}, due
+        awaited = {"name": name, "timeout": timeout}
+        outcome = await self.waits.wait(
+            EntryType.EVENT_AWAITED, name, awaited, timeout, self._all_sent
         )
         if outcome.type is EntryType.TIMER_FIRED:
             raise EventTimeout(f"no event {name!r} within {timeout} seconds")
         return msgspec.json.decode(msgspec.json.encode(outcome.data["payload"]))
+
+    async def call(
+        self, actor_id: str, message_type: str, payload: Mapping[str, Any], timeout: float | None
+    ) -> Any:
+        asked = self._queue(EntryType.MESSAGE_SENT, actor_id, message_type, payload, 0, reply=True)
+        answer = await self.wait_for_event(reply_name(asked.message_id), timeout)
+        error = answer.get("error")
+        if error is not None:
+            raise CallFailed(actor_id, message_type, error["type"], error["message"])
+        return answer["result"]
+
+    async def gather(self, calls: Sequence[Awaitable[Any]]) -> list[Any]:
+        self.waits.parallel += 1
+        try:
+            ended = await asyncio.gather(*(_settled(call) for call in calls))
+        finally:
+            self.waits.parallel -= 1
+        errors = [error for _, error in ended if error is not None]
+        # A failure is told when everything has ended, and not before: so on every run.
+        for error in sorted(errors, key=lambda error: not isinstance(error, Suspended)):
+            raise error
+        return [value for value, _ in ended]
+
+    def new_child(self, actor_type: str) -> str:
+        key = _derive(self.message.actor_id, self.message.message_id, self._log.seq)[:12]
+        return address(actor_type, key)
+
+    def now(self) -> int:
+        at_us = time.time_ns() // 1000
+        entry, _ = self._log.take(EntryType.TIME_READ, "now", {}, {"at": at_us})
+        return int(entry.data["at"])
+
+    def uuid(self) -> str:
+        self._uuids += 1
+        return _derive(self.message.actor_id, self.message.message_id, f"uuid {self._uuids}")
+
+    def patched(self, name: str) -> bool:
+        found = self._log.next()
+        marked = found is not None and found.type is EntryType.PATCHED
+        if found is not None and not (marked and found.data["name"] == name):
+            # The turn began before the change: it keeps to its old path.
+            return False
+        self._command(EntryType.PATCHED, name, {"name": name})
+        return True
+
+    def _all_sent(self) -> None:
+        self._dispatched = len(self.outbox)
 
     def saga_entry(self, entry_type: EntryType, saga: str, more: Mapping[str, Any]) -> None:
         replayed = self._command(entry_type, saga, {"name": saga, **more})
         if not replayed and self._span is not None:
             self._span.emit(SAGA_EVENTS[entry_type], name=saga, error_type=more.get("error"))
 
-    async def _wait(
-        self, entry_type: EntryType, name: str | None, data: Mapping[str, Any], due: int | None
-    ) -> JournalEntry:
-        """Return how the wait ended; raises `Suspended` when it has not, `Cancelled` if it was."""
-        if self.suspension is not None:
-            raise Suspended
-        command, replayed = self._log.take(entry_type, name or "timer", data, {"due": due})
-        seq, due = command.data["seq"], command.data["due"]
-        waited = SUSPENDING[entry_type]
-        if not replayed and self._span is not None:
-            self._span.emit(waited, name=name)
-        outcome = self._log.outcome(seq)
-        if self._log.passed > self._suspensions:
-            # A journaled suspension lies behind: what was decided before it has been sent.
-            self._suspensions, self._dispatched = self._log.passed, len(self.outbox)
-        if outcome is None:
-            outcome = await self._new_outcome(seq, name, due)
-        elif "event" in outcome.data and self._log.at_end and self._inbox is not None:
-            # The run that took it may have died before it was removed.
-            await self._inbox.remove(self.message.actor_id, outcome.data["event"])
-        if outcome is None:
-            self.suspension = Suspension(seq, name, due)
-            raise Suspended
-        if outcome.type is EntryType.CANCELLED:
-            raise Cancelled(outcome.data["reason"])
-        return outcome
-
-    async def _new_outcome(
-        self, seq: int, name: str | None, due: int | None
-    ) -> JournalEntry | None:
-        waiting = [] if self._inbox is None else await self._inbox.waiting(self.message.actor_id)
-        taken = next((e for e in waiting if e.name == CANCEL), None)
-        if taken is not None:
-            reason = str(taken.payload.get("reason", ""))
-            entry = JournalEntry(
-                EntryType.CANCELLED, {"seq": seq, "event": taken.id, "reason": reason}
-            )
-            event = "turn:cancelled"
-        elif name is not None and (taken := next((e for e in waiting if e.name == name), None)):
-            entry = JournalEntry(
-                EntryType.EVENT_RECEIVED,
-                {"seq": seq, "event": taken.id, "name": name, "payload": taken.payload},
-            )
-            event = "event:received"
-        elif due is not None and due <= time.time_ns() // 1000:
-            entry = JournalEntry(EntryType.TIMER_FIRED, {"seq": seq})
-            event = "timer:fired"
-        else:
-            return None
-        record = await self._append(entry)
-        if taken is not None and self._inbox is not None:
-            await self._inbox.remove(self.message.actor_id, taken.id)
-        if self._span is not None:
-            self._span.emit(event, journal_ref(record), name=name)
-        return entry
-
     async def _suspend(self) -> None:
         """Journal that the turn waits, and send what it has decided to send before."""
-        waits = self.suspension
-        if waits is None:
+        if not self.waits.open:
             raise NonDeterministic("a turn is suspended by waiting, and by nothing else")
+        entry = self.waits.suspended()
         pending = self.unsent
         if pending and self._dispatch is not None:
             # Durable first, then sent, then marked as sent: repeated only after a crash between.
@@ -303,15 +302,11 @@ class Turn:
                 await self._append(self._log.buffer.pop())
             await self._dispatch(pending)
             self._report_sent()
-        elif not self._log.buffer and self._log.passed > 0:
+        if entry is None:
             return
-        record = await self._append(
-            JournalEntry(
-                EntryType.SUSPENDED, {"seq": waits.seq, "for": waits.event, "due": waits.due}
-            )
-        )
+        record = await self._append(entry)
         if self._span is not None:
-            self._span.emit("turn:suspended", journal_ref(record), name=waits.event)
+            self._span.emit("turn:suspended", journal_ref(record), name=entry.data["for"])
 
     def send(
         self, actor_id: str, message_type: str, payload: Mapping[str, Any], priority: int
@@ -333,7 +328,9 @@ class Turn:
         message_type: str,
         payload: Mapping[str, Any],
         priority: int,
-    ) -> None:
+        *,
+        reply: bool = False,
+    ) -> Message:
         encoded = check_json(payload, f"the payload of {message_type}", MAX_PAYLOAD_BYTES)
         message_id = _derive(self.message.actor_id, self.message.message_id, self._log.seq)
         span = self._span
@@ -345,6 +342,7 @@ class Turn:
             correlation_id=self.message.correlation_id,
             sender=self.message.actor_id,
             priority=priority,
+            reply=reply,
             trace=None if span is None else span.tracer.create_child_span(span.context),
         )
         self.outbox.append(message)
@@ -356,11 +354,11 @@ class Turn:
         if not replayed:
             event = "child:spawned" if entry_type is EntryType.CHILD_SPAWNED else "message:sent"
             self._sent.append((event, message))
+        return message
 
     def _command(self, entry_type: EntryType, what: str, data: Mapping[str, Any]) -> bool:
         """Take the next command; True when the journal has it already."""
-        if self.suspension is not None:
-            # What a handler does while it is unwound (`finally`) does not count.
+        if self.waits.unwinding:
             raise Suspended
         _, replayed = self._log.take(entry_type, what, data)
         return replayed
@@ -403,7 +401,12 @@ class Turn:
         return result
 
     async def _append(self, last: JournalEntry) -> JournalRecord:
-        entries = [*self._log.buffer, last]
+        # Parallel calls end at any time; records follow each other.
+        async with self._appending:
+            return await self._append_next([*self._log.buffer, last])
+
+    async def _append_next(self, entries: list[JournalEntry]) -> JournalRecord:
+        taken = len(entries) - 1
         for attempt in range(1, APPEND_TRIES + 1):
             try:
                 record = await self._store.append(
@@ -419,14 +422,21 @@ class Turn:
                 if attempt == APPEND_TRIES:
                     raise
                 await asyncio.sleep(APPEND_PAUSE * attempt)
-        self._log.buffer.clear()
+        del self._log.buffer[:taken]
         self._index = record.next_index
         if self._fold.version == record.index:
             self._fold.apply(record)
         return record
 
 
-def _derive(actor_id: str, message_id: str, seq: int) -> str:
+async def _settled(call: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+    try:
+        return await call, None
+    except (Exception, Suspended) as error:
+        return None, error
+
+
+def _derive(actor_id: str, message_id: str, seq: int | str) -> str:
     """Return an id that this command of this turn gets on every run."""
     return hashlib.sha256(f"{actor_id}\0{message_id}\0{seq}".encode()).hexdigest()[:32]
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 from actors.activity import ActivityExecutor
@@ -23,7 +24,6 @@ from actors.queues.port import Lease, MessageQueue
 from actors.retry import MESSAGE_RETRIES, RetryPolicy
 from actors.runtime import ActorRuntime
 from actors.state import Fold
-from actors.suspension import Suspension
 from actors.telemetry import SpanEmitter, journal_ref, message_ref, message_span, workflow_span
 from actors.turn import Turn
 from storage import StorageError
@@ -274,18 +274,29 @@ class ActorWorker:
             await self._fail(turn, lease, error, span)
             return
         if record is None:
-            await self._park(lease, turn.suspension)
+            await self._park(lease, turn.waits.due)
             return
         await self._runtime.dispatch(turn.unsent, archive=self._archive)
+        await self._answer(message, record)
         self._handled += 1
         turn.report_completed(record)
         self._end_run(message, "workflow:completed")
         await self._runtime.snapshot(fold, span)
         await self._release(lease, self._queue.ack(lease))
 
-    async def _park(self, lease: Lease, suspension: Suspension | None) -> None:
+    async def _answer(self, message: Message, record: JournalRecord) -> None:
+        """Give the caller that waits for it what the handler returned, or how it failed."""
+        if not message.metadata.reply or message.metadata.sender is None:
+            return
+        last = record.entries[-1].data
+        error = last.get("error")
+        answer: dict[str, Any] = {"result": last.get("result")}
+        if error is not None:
+            answer = {"error": {"type": error["type"], "message": error["message"]}}
+        await self._runtime.answer(message, answer)
+
+    async def _park(self, lease: Lease, due: int | None) -> None:
         """Let the actor of a suspended turn leave memory until what it waits for."""
-        due = None if suspension is None else suspension.due
         wait = LONGEST_PARK
         if due is not None:
             wait = max(0.0, min(wait, due / 1e6 - time.time()))
@@ -318,6 +329,11 @@ class ActorWorker:
         span: SpanEmitter | None,
     ) -> None:
         message = lease.message
+        if record is not None:
+            await self._answer(message, record)
+        elif message.metadata.reply:
+            lost = {"type": reason.error_type, "message": "it ended every worker that tried it"}
+            await self._runtime.answer(message, {"error": lost})
         letter = None
         if self._dead_letters is not None:
             letter = await self._dead_letters.add(message, reason)
@@ -360,6 +376,7 @@ class ActorWorker:
             return
         outbox = [Message.from_document(body) for body in last["outbox"]]
         await self._runtime.dispatch(outbox, archive=self._archive)
+        await self._answer(message, record)
         if span is not None:
             span.emit("message:duplicate", message_ref(message), journal_ref(record))
         self._end_run(message, "workflow:completed")

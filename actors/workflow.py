@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 from actors.actor import Actor
 from actors.message import address
+
+
+@dataclass(frozen=True, slots=True)
+class EventOffer:
+    """An event that a person sends with one click, while the workflow's actor waits for its name.
+
+    Attributes:
+        label: what the button says.
+    """
+
+    name: str
+    label: str
+    payload: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +33,7 @@ class Workflow:
         summary: what it does, one sentence.
         teaches: what a reader learns from its trace, one sentence.
         input_type: dataclass of the first message's payload; defaults fill the form.
+        events: what the page of a run's actor offers as buttons.
     """
 
     name: str
@@ -28,6 +43,7 @@ class Workflow:
     actor: type[Actor]
     message_type: str
     input_type: type[Any]
+    events: tuple[EventOffer, ...] = ()
 
     def __post_init__(self) -> None:
         if self.message_type not in self.actor.message_types():

@@ -157,6 +157,20 @@ class MemoryQueue:
         oldest = int(min(visible) * 1e6) * 1000 if ready and visible else None
         return Depth(ready, delayed, leased, len(self._dead), oldest)
 
+    async def waiting(self, actor_id: str) -> int:
+        box = self._mailboxes.get(actor_id)
+        if box is None:
+            return 0
+        begun = box.token is not None or box.held or box.parked is not None
+        return len(box.entries) - begun
+
+    async def parked(self, actor_type: str, *, limit: int) -> list[str]:
+        return sorted(
+            actor_id
+            for actor_id, box in self._mailboxes.items()
+            if box.parked is not None and actor_id.partition("/")[0] == actor_type
+        )[:limit]
+
     async def wait(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(min(seconds, 0.05)):

@@ -91,5 +91,11 @@ class MessageQueue(Protocol):
     async def depth(self) -> Depth:
         """Count what is there."""
 
+    async def waiting(self, actor_id: str) -> int:
+        """Count the actor's messages that wait; not the one that is leased, parked or retried."""
+
+    async def parked(self, actor_type: str, *, limit: int) -> list[str]:
+        """Return up to `limit` actors of a type that have a suspended turn, by id."""
+
     async def wait(self, seconds: float) -> None:
         """Return when something may be ready to lease, at the latest after `seconds`."""

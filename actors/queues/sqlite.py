@@ -72,6 +72,10 @@ class SqliteQueue:
             for name, kind in (("wakes", "INTEGER NOT NULL DEFAULT 0"), ("parked", "INTEGER")):
                 if name not in columns:
                     connection.execute(f"ALTER TABLE queue_mailboxes ADD COLUMN {name} {kind}")
+            connection.execute(
+                "CREATE INDEX IF NOT EXISTS queue_parked"
+                " ON queue_mailboxes (actor_type, actor_id) WHERE parked IS NOT NULL"
+            )
 
         await self._database.write(create)
 
@@ -302,6 +306,29 @@ class SqliteQueue:
             return Depth(ready, delayed, leased, dead, oldest * 1000 if ready and oldest else None)
 
         return await self._database.read(count)
+
+    async def waiting(self, actor_id: str) -> int:
+        def count(connection: sqlite3.Connection) -> int:
+            (messages, begun) = connection.execute(
+                "SELECT (SELECT count(*) FROM queue_messages WHERE state = 0 AND actor_id = ?1),"
+                " (SELECT token IS NOT NULL OR held OR parked IS NOT NULL FROM queue_mailboxes"
+                " WHERE actor_id = ?1)",
+                (actor_id,),
+            ).fetchone()
+            return int(messages) - bool(begun)
+
+        return await self._database.read(count)
+
+    async def parked(self, actor_type: str, *, limit: int) -> list[str]:
+        def find(connection: sqlite3.Connection) -> list[str]:
+            rows = connection.execute(
+                "SELECT actor_id FROM queue_mailboxes WHERE parked IS NOT NULL AND actor_type = ?"
+                " ORDER BY actor_id LIMIT ?",
+                (actor_type, limit),
+            )
+            return [actor_id for (actor_id,) in rows]
+
+        return await self._database.read(find)
 
     async def wait(self, seconds: float) -> None:
         try:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from actors.actor import Actor
+from actors.samples.approval import ApprovalRequest, LoanApproval
 from actors.samples.chain import ChainLink, ChainRequest
 from actors.samples.fanout import Counter, FanOutRequest, WordCount
 from actors.samples.loan import Disbursement, LoanApplication, LoanRequest
 from actors.samples.offers import LoanOffers
 from actors.samples.order import Order, OrderRequest, Shipment
-from actors.workflow import Workflow
+from actors.samples.trip import Trip, TripRequest
+from actors.workflow import EventOffer, Workflow
 
 ACTOR_TYPES: tuple[type[Actor], ...] = (
     LoanApplication,
+    LoanApproval,
     Disbursement,
+    Trip,
     Order,
     Shipment,
     WordCount,
@@ -32,6 +36,28 @@ WORKFLOWS: dict[str, Workflow] = {
             LoanApplication,
             "submit",
             LoanRequest,
+        ),
+        Workflow(
+            "loan-approval",
+            "Loan with a human decision",
+            "Checks an applicant's credit, then waits until somebody approves, declines or is late.",
+            "How a turn waits for an event without a process, and goes on where it was.",
+            LoanApproval,
+            "apply",
+            ApprovalRequest,
+            events=(
+                EventOffer("decision", "Approve", {"approved": True}),
+                EventOffer("decision", "Decline", {"approved": False}),
+            ),
+        ),
+        Workflow(
+            "trip",
+            "Trip (saga)",
+            "Books a train, a room and a concert; when one is sold out, cancels those before it.",
+            "How a saga undoes its steps in reverse, and how its end is recorded.",
+            Trip,
+            "book",
+            TripRequest,
         ),
         Workflow(
             "order",
