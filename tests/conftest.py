@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loomweb import wiring
 from loomweb.config import load_config
 from tests.cosmos_server import KEY, cosmos_server
+from tracing import TraceWriter
 
 
 class ManualClock:
@@ -28,6 +31,33 @@ class ManualClock:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@contextmanager
+def registered_types_only() -> Iterator[None]:
+    """Complain at the end of the block if a writer made in it was given an unregistered type."""
+    writers: list[TraceWriter] = []
+    make = TraceWriter.__init__
+
+    def remember(writer: TraceWriter, *args: Any, **options: Any) -> None:
+        make(writer, *args, **options)
+        writers.append(writer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TraceWriter, "__init__", remember)
+        yield
+    invalid = sum(writer.stats().dropped.get("invalid", 0) for writer in writers)
+    assert not invalid, f"{invalid} events are of a type that tracing.registry does not list"
+
+
+@pytest.fixture(autouse=True)
+def unregistered_types_fail(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail every test in which an event of an unregistered type is emitted."""
+    if request.node.get_closest_marker("unregistered_types"):
+        yield
+    else:
+        with registered_types_only():
+            yield
 
 
 @pytest.fixture(scope="session")

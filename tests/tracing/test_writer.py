@@ -108,6 +108,7 @@ async def test_the_background_task_writes_without_being_asked() -> None:
     assert (await only_summary(container)).events == 1
 
 
+@pytest.mark.unregistered_types
 async def test_an_unknown_event_type_and_an_overflow_are_counted_not_raised() -> None:
     writer = TraceWriter(MemoryContainer(TRACE_EVENTS), max_buffered=3)
     writer.emit(event("no:such"))

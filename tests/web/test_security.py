@@ -14,7 +14,7 @@ from tests.web.conftest import HTMX, panel_links, settled, tabs_and_references, 
 from tracing.models import PayloadAccess
 
 Login = Callable[..., Awaitable[AsyncClient]]
-PAGES = ("/traces/", "/failures/", "/workflows/", "/system/", "/audit/")
+PAGES = ("/", "/traces/", "/failures/", "/workflows/", "/system/", "/system/events/", "/audit/")
 NASTY = "</script><script>alert(1)</script>'\"><img src=x onerror=alert(1)>{{7*7}}\u202e"
 
 
@@ -30,7 +30,7 @@ async def one_run(loom: Loom, applicant: str = "Ada") -> str:
 async def test_off_this_machine_everything_needs_a_login(loom: Loom, with_login: None) -> None:
     trace = await one_run(loom)
     stranger = AsyncClient()
-    for address in (*PAGES, "/", f"/traces/{trace}/", f"/traces/{trace}/live/"):
+    for address in (*PAGES, f"/traces/{trace}/", f"/traces/{trace}/live/"):
         response = await stranger.get(address)
         assert response.status_code == 302, address
         assert response.headers["Location"].startswith("/login/"), address
