@@ -1,23 +1,158 @@
-"""The front door: the list of traces, or straight to whatever id was asked for."""
+"""The front page: how things are going, or straight to whatever id was asked for."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponseRedirect
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from actors.queues import Depth
+from loomweb import overview, wiring
+from loomweb.heatmap import Heatmap, heatmap
+from loomweb.wiring import Loom
+from tracing.analytics import FailureGroup, Statistics
+from tracing.pages.groups import GroupRow, group_rows
+from tracing.pages.listing import ask
+from tracing.pages.ranges import LONGEST, RANGES, chosen, in_words, until
+from tracing.summary import Summary
+
 _TRACE_ID = re.compile(r"[0-9a-f]{32}\Z")
+DEFAULT_RANGE = "1h"
+GROUPS = EDGES = 8
+COUNTING_NS = 30_000_000_000
+"""A run so new may not be counted yet: writers save their rollups every few seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A time range that can be chosen."""
+
+    slug: str
+    label: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The statistics of a range and what was made of them.
+
+    Attributes:
+        latest: the latest trace, looked for only when nothing was counted.
+        counting: that trace is so new that its numbers are still to come.
+    """
+
+    statistics: Statistics
+    tiles: list[overview.Tile]
+    slots: list[overview.SlotRow]
+    busiest: overview.SlotRow | None
+    heat: Heatmap | None
+    ticks: list[tuple[str, int, str]]
+    chart: dict[str, Any]
+    edges: list[overview.EdgeRow]
+    more_edges: list[overview.EdgeRow]
+    groups: list[GroupRow]
+    more_groups: int
+    colours: dict[str, int]
+    latest: Summary | None
+    counting: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HomePage:
+    """What the template shows. `problem` says why there are no numbers."""
+
+    since: str
+    range: str
+    ranges: list[Range]
+    longest: str
+    now_ns: int
+    numbers: Numbers | None
+    problem: str | None
+    queue: list[overview.Tile]
+    tracing_on: bool
+    nav: str = "home"
 
 
 @require_GET
-async def home(request: HttpRequest) -> HttpResponseRedirect:
-    """Go to the trace or actor that `?q=` names, else to the traces."""
+async def home(request: HttpRequest) -> HttpResponse:
+    """Show the numbers of a range, or go to the trace or actor that `?q=` names."""
     wanted = request.GET.get("q", "").strip()
     if _TRACE_ID.match(wanted.lower()):
         return redirect("tracing:trace", trace_id=wanted.lower())
-    traces = reverse("tracing:traces")
-    return redirect(f"{traces}?{urlencode({'actor': wanted[:300]})}" if wanted else traces)
+    if wanted:
+        return redirect(f"{reverse('tracing:traces')}?{urlencode({'actor': wanted[:300]})}")
+    loom = wiring.current()
+    since = chosen(request.GET.get("since", ""), DEFAULT_RANGE)
+    now_ns = time.time_ns()
+    (numbers, problem), (depth, _) = await asyncio.gather(
+        ask(_numbers(loom, since, now_ns), None), ask(_depth(loom), None)
+    )
+    page = HomePage(
+        since=since,
+        range=in_words(since),
+        ranges=[Range(slug, label, slug == since) for slug, label, _ in RANGES],
+        longest=LONGEST,
+        now_ns=now_ns,
+        numbers=numbers,
+        problem=problem,
+        queue=[] if depth is None else overview.queue_tiles(depth, now_ns),
+        tracing_on=loom.writer is not None,
+    )
+    return render(request, "loomweb/home.html", {"page": page})
+
+
+async def _depth(loom: Loom) -> Depth | None:
+    return await loom.queue.depth()
+
+
+async def _numbers(loom: Loom, since: str, now_ns: int) -> Numbers | None:
+    now = await loom.analytics.statistics(*until(since, now_ns))
+    before, groups, latest = await asyncio.gather(
+        loom.analytics.statistics(2 * now.from_ns - now.to_ns, now.from_ns),
+        loom.analytics.with_first_seen(now.groups[:GROUPS]),
+        _latest(loom, now),
+    )
+    return _prepared(now, before, groups, latest, since, now_ns)
+
+
+async def _latest(loom: Loom, now: Statistics) -> Summary | None:
+    if now.events:
+        return None
+    return next(iter((await loom.reader.find_traces(limit=1)).traces), None)
+
+
+def _prepared(
+    now: Statistics,
+    before: Statistics,
+    groups: list[FailureGroup],
+    latest: Summary | None,
+    since: str,
+    now_ns: int,
+) -> Numbers:
+    slots, heat = overview.slot_rows(now), heatmap(now.slots)
+    edges = overview.edge_rows(now.edges)
+    marks = overview.ticks(now.from_ns, now.to_ns)
+    return Numbers(
+        statistics=now,
+        tiles=overview.tiles(now, before, now_ns),
+        slots=slots,
+        busiest=overview.busiest(slots),
+        heat=heat,
+        ticks=marks,
+        chart=overview.chart_data(now, slots, heat, marks),
+        edges=edges[:EDGES],
+        more_edges=edges[EDGES:],
+        groups=group_rows(groups, since),
+        more_groups=len(now.groups) - len(groups),
+        colours=overview.colours(now),
+        latest=latest,
+        counting=latest is not None and abs(now_ns - latest.started_ns) < COUNTING_NS,
+    )

@@ -14,6 +14,7 @@ from tracing.jsontree import tree_lines, visible
 
 register = template.Library()
 
+SPARK_BARS = 31
 _UNITS = ((60_000_000_000, "min"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
 
 
@@ -34,6 +35,14 @@ def duration(nanoseconds: int | None) -> str:
 def count(number: int | None) -> str:
     """Write a number with thousands separators."""
     return "–" if number is None else f"{number:,}"
+
+
+@register.filter
+def percent(part: float) -> str:
+    """Write a share: 0%, 0.4%, 12%."""
+    if 0 < part < 0.001:
+        return "<0.1%"
+    return f"{part:.0%}" if part == 0 or part >= 0.1 else f"{part:.1%}"
 
 
 @register.filter
@@ -98,6 +107,26 @@ def item(mapping: dict[Any, Any], key: Any) -> Any:
 def share(part: int, whole: int) -> str:
     """Write part of whole as per cent for an SVG attribute."""
     return f"{100 * part / whole:.2f}%" if whole else "0%"
+
+
+@register.filter
+def sparkline(counts: Sequence[int]) -> SafeString:
+    """Draw counts over time as small bars; neighbours are added up where there are many."""
+    per_bar = -(-len(counts) // SPARK_BARS) or 1
+    bars = [sum(counts[at : at + per_bar]) for at in range(0, len(counts), per_bar)]
+    most = max(bars, default=0)
+    path = "".join(
+        f"M{3 * at} 16v-{max(2, round(16 * bar / most))}h2V16z"
+        for at, bar in enumerate(bars)
+        if bar
+    )
+    return format_html(
+        '<svg class="spark" viewBox="0 0 {} 16" preserveAspectRatio="none" role="img"'
+        ' aria-label="{} over the time range"><path d="{}"/></svg>',
+        max(1, 3 * len(bars) - 1),
+        f"{sum(counts):,}",
+        path,
+    )
 
 
 @register.inclusion_tag("tracing/_json.html")
