@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from storage import Container, Query, Where
 from tracing import histogram
-from tracing.rollup import SECONDS, TTL, Cell, Group, Resolution, Rollup
+from tracing.event import Clock
+from tracing.rollup import OTHERS, SECONDS, TTL, Cell, Group, Resolution, Rollup
 
 _NS = 1_000_000_000
 FINE_SECONDS = 3 * 3_600
-"""Ranges up to this are read by the minute, longer ones by the hour."""
+"""Ranges up to this are read by the minute while minutes are kept, all others by the hour."""
 SHARES = (0.5, 0.95, 0.99)
 
 
@@ -107,12 +109,14 @@ class TraceAnalytics:
     Every method may raise `storage.Unavailable`.
     """
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, *, clock: Clock = time.time_ns) -> None:
         self._container = container
+        self._clock = clock
 
     async def statistics(self, from_ns: int, to_ns: int) -> Statistics:
         """Return the statistics of a range, widened to whole minutes or hours."""
-        fine = to_ns - from_ns <= FINE_SECONDS * _NS
+        kept = self._clock() - (TTL["minute"] - SECONDS["minute"]) * _NS
+        fine = from_ns >= kept and to_ns - from_ns <= FINE_SECONDS * _NS
         resolution: Resolution = "minute" if fine else "hour"
         seconds = SECONDS[resolution]
         start = from_ns // _NS // seconds * seconds
@@ -217,11 +221,15 @@ def _slot(at: int, rollup: Rollup | None) -> Slot:
 
 
 def _groups(total: Rollup, found: dict[int, Rollup], slots: range) -> list[FailureGroup]:
-    groups = []
-    for fingerprint, group in sorted(total.groups.items(), key=lambda g: -g[1].last):
-        counts = [found[at].groups.get(fingerprint) if at in found else None for at in slots]
-        groups.append(_group(fingerprint, group, [part.count if part else 0 for part in counts]))
-    return groups
+    counts = {fingerprint: [0] * len(slots) for fingerprint in total.groups}
+    for number, at in enumerate(slots):
+        for fingerprint, part in found[at].groups.items() if at in found else ():
+            # One that is named in its slot may be among the others of the whole range.
+            counts[fingerprint if fingerprint in counts else OTHERS][number] += part.count
+    return [
+        _group(fingerprint, group, counts[fingerprint])
+        for fingerprint, group in sorted(total.groups.items(), key=lambda g: -g[1].last)
+    ]
 
 
 def _group(fingerprint: str, group: Group, sparkline: list[int]) -> FailureGroup:

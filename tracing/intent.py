@@ -11,7 +11,7 @@ its etag, with watermarks that say which segments it counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from storage import (
     Conflict,
@@ -27,6 +27,7 @@ from tracing.containers import INTENT, SEGMENT
 from tracing.errors import UnreadableSegment
 from tracing.event import Event
 from tracing.failure import failures_in
+from tracing.owned import OwnedDocument
 from tracing.sink import read_summary, store_failures
 from tracing.tally import Tally
 
@@ -38,11 +39,12 @@ class Intent:
     """One writer's intent."""
 
     def __init__(self, container: Container, *, writer: str, clock: Callable[[], int]) -> None:
-        self._container = container
         self._id = f"intent-{writer}"
+        self._document = OwnedDocument(container, self._id, self._id)
         self._clock = clock
         self._stored: frozenset[str] = frozenset()
         self._stored_ns = 0
+        self._may_exist = False
 
     async def cover(self, traces: Collection[str]) -> None:
         """Store that these traces, and no others, are being written.
@@ -55,7 +57,9 @@ class Intent:
         fresh = now - self._stored_ns < ABANDONED_SECONDS * 500_000_000
         if fresh and self._stored.issuperset(traces):
             return
-        await self._container.upsert(
+        # Unless its answer arrives, there is no telling which traces the stored one names.
+        self._stored, self._may_exist = frozenset(), True
+        await self._document.write(
             {
                 "id": self._id,
                 "trace_id": self._id,
@@ -68,12 +72,10 @@ class Intent:
 
     async def withdraw(self) -> None:
         """Say that everything is written."""
-        if self._stored:
+        if self._may_exist:
             self._stored = frozenset()
-            try:
-                await self._container.delete(self._id, self._id)
-            except NotFound:
-                return
+            await self._document.remove()
+            self._may_exist = False
 
 
 async def repair_abandoned(container: Container, *, now_ns: int) -> int:
@@ -106,21 +108,35 @@ async def recount(container: Container, trace_id: str) -> bool:
         known = await read_summary(container, trace_id)
         marks: dict[str, int] = dict(known.body["marks"]) if known is not None else {}
         seen: dict[str, int] = {}
-        events: list[Event] = []
-        tally = Tally()
+        decoded: list[segment.Segment] = []
+        uncounted: list[segment.Segment] = []
+        hidden = False
         for document in await _segments(container, trace_id):
-            writer, _, sequence = document.body["id"].rpartition("-")
             try:
-                decoded = segment.decode(document.body)
+                found = segment.decode(document.body)
             except UnreadableSegment:
+                hidden = True
                 continue
-            events += decoded.events
-            tally.merge(Tally(promoted=decoded.promoted))
-            seen[writer] = max(seen.get(writer, 0), int(sequence))
-        if not events or all(marks.get(writer, 0) >= last for writer, last in seen.items()):
+            hidden = hidden or found.unknown > 0
+            decoded.append(found)
+            writer, _, sequence = document.body["id"].rpartition("-")
+            if sequence.isdecimal():
+                seen[writer] = max(seen.get(writer, 0), int(sequence))
+                if int(sequence) > marks.get(writer, 0):
+                    uncounted.append(found)
+        events = _events(decoded)
+        if not events or not uncounted:
             return False
-        tally.add(events)
         await store_failures(container, failures_in(events).values())
+        if known is not None and hidden:
+            # What a later version stored and counted is counted here and nowhere else.
+            tally = Tally.from_document(known.body)
+            decoded, events = uncounted, _events(uncounted)
+        else:
+            tally = Tally()
+        for found in decoded:
+            tally.merge(Tally(promoted=found.promoted))
+        tally.add(events)
         merged = {
             writer: max(marks.get(writer, 0), seen.get(writer, 0)) for writer in {*marks, *seen}
         }
@@ -133,6 +149,12 @@ async def recount(container: Container, trace_id: str) -> bool:
         except (Conflict, PreconditionFailed, NotFound):
             continue
         return True
+
+
+def _events(of: Iterable[segment.Segment]) -> list[Event]:
+    """Return the events in order of time: segments come by their id."""
+    events = [event for found in of for event in found.events]
+    return sorted(events, key=lambda event: (event.time_ns, event.attempt))
 
 
 async def _segments(container: Container, trace_id: str) -> list[Document]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from storage import Container
+from storage import Container, StorageError, Unavailable
 from tracing.event import Event
-from tracing.rollup import SECONDS, Resolution, Rollup
+from tracing.owned import OwnedDocument
+from tracing.rollup import SECONDS, Resolution, Rollup, partition_of
 
 _MINUTE_NS = 60_000_000_000
 KEPT_BUCKETS = 3
@@ -17,8 +19,10 @@ KEPT_BUCKETS = 3
 @dataclass(slots=True)
 class _Own:
     id: str
+    document: OwnedDocument
     rollup: Rollup = field(default_factory=Rollup)
     saved: bool = True
+    refused: bool = False
 
 
 class RollupKeeper:
@@ -35,6 +39,7 @@ class RollupKeeper:
         self._fresh = Rollup()
         self._own: dict[tuple[Resolution, int], _Own] = {}
         self._made = 0
+        self._saving = asyncio.Lock()
 
     def count(self, events: Iterable[Event]) -> None:
         """Count events, of sampled traces or not."""
@@ -49,19 +54,29 @@ class RollupKeeper:
         """Store what changed since the last call.
 
         Raises:
-            storage.StorageError: what was not stored is stored by the next call.
+            storage.Unavailable: what was not stored is stored by the next call.
+            storage.StorageError: some of it was refused. The rest is stored, and the next calls
+                try again until newer buckets take its place.
         """
-        self._settle()
-        for (resolution, bucket), own in list(self._own.items()):
-            if not own.saved:
+        # One at a time: of two writes of a document under way, the older one might land last.
+        async with self._saving:
+            self._settle()
+            refused: StorageError | None = None
+            for (resolution, bucket), own in list(self._own.items()):
+                if own.saved:
+                    continue
                 # Marked first: what is counted while this waits is unsaved again.
-                own.saved = True
+                own.saved, own.refused = True, False
                 try:
-                    await self._container.upsert(own.rollup.to_document(own.id, resolution, bucket))
-                except BaseException:
+                    await own.document.write(own.rollup.to_document(own.id, resolution, bucket))
+                except BaseException as error:
                     own.saved = False
-                    raise
-        self._forget()
+                    if not isinstance(error, StorageError) or isinstance(error, Unavailable):
+                        raise
+                    own.refused, refused = True, error
+            self._forget()
+            if refused is not None:
+                raise refused
 
     def _settle(self) -> None:
         """Add what was counted since the last time to its minute and its hour."""
@@ -74,7 +89,8 @@ class RollupKeeper:
                 self._made += 1
                 # Stays free of what Cosmos DB refuses in ids, and is unique per writer.
                 id = f"{resolution}-{bucket}-{self._writer}-{self._made}"
-                own = self._own[resolution, bucket] = _Own(id)
+                document = OwnedDocument(self._container, id, partition_of(resolution, bucket))
+                own = self._own[resolution, bucket] = _Own(id, document)
             own.rollup.merge(self._fresh)
             own.saved = False
         self._fresh = Rollup()
@@ -83,5 +99,6 @@ class RollupKeeper:
         for resolution in SECONDS:
             buckets = sorted(bucket for kind, bucket in self._own if kind == resolution)
             for bucket in buckets[:-KEPT_BUCKETS]:
-                if self._own[resolution, bucket].saved:
+                own = self._own[resolution, bucket]
+                if own.saved or own.refused:
                     del self._own[resolution, bucket]

@@ -15,6 +15,9 @@ from tracing.registry import REGISTRY
 
 _KINDS = {kind.value: kind for kind in RefKind}
 _MAX_NAME = 200
+_UNITS = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000))
+"""Below which a number is seconds, milliseconds or microseconds, and nanoseconds in one of them."""
+_LATEST = 10**20
 
 
 def is_legacy(body: Mapping[str, Any]) -> bool:
@@ -43,7 +46,7 @@ def decode(body: Mapping[str, Any]) -> Event | None:
         actor=_actor(metadata),
         name=_text(metadata, "message_type", "name", "activity", "workflow"),
         attempt=_number(metadata.get("attempt")) or 0,
-        duration_ns=_duration(metadata),
+        duration_ns=_duration(metadata, time_ns),
         error_type=_text(metadata, "error_type") or ("error" if failed else None),
         fingerprint=_text(metadata, "fingerprint"),
         refs=tuple(_refs(body.get("refs"))),
@@ -51,22 +54,36 @@ def decode(body: Mapping[str, Any]) -> Event | None:
 
 
 def _time(value: object) -> int | None:
-    """Return nanoseconds since the epoch of an ISO 8601 time or a number of any usual unit."""
+    """Return nanoseconds since the epoch of an ISO 8601 time or a number of any usual unit.
+
+    None also for a time that no event can have and no page could show: before 1970, after 5138.
+    """
     if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-        moment = moment.replace(tzinfo=moment.tzinfo or UTC)
-        # In whole numbers: a float of seconds would lose microseconds.
-        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-        return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e20:
+        time_ns = _iso_time(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _LATEST:
+        time_ns = _epoch_time(value)
+    else:
         return None
-    for limit, scale in ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000)):
-        if value < limit:
-            return int(value * scale)
-    return int(value)
+    return time_ns if time_ns is not None and 0 < time_ns < _LATEST else None
+
+
+def _iso_time(value: str) -> int | None:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+    # In whole numbers: a float of seconds would lose microseconds.
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
+
+
+def _epoch_time(value: float) -> int:
+    scale = next((scale for limit, scale in _UNITS if value < limit), 1)
+    if isinstance(value, int):
+        return value * scale
+    # Microseconds are what a float of seconds holds; the digits below them are its error.
+    return round(value * (scale / 1_000)) * 1_000
 
 
 def _actor(metadata: Mapping[str, Any]) -> str | None:
@@ -89,11 +106,12 @@ def _number(value: object) -> int | None:
     return int(value) if usable and isinstance(value, int | float) else None
 
 
-def _duration(metadata: Mapping[str, Any]) -> int | None:
+def _duration(metadata: Mapping[str, Any], longest: int) -> int | None:
     for name, scale in (("duration_ns", 1), ("duration_us", 1_000), ("duration_ms", 1_000_000)):
         number = metadata.get(name)
         if isinstance(number, int | float) and _number(number) is not None:
-            return int(number * scale)
+            # What is longer than the time since the epoch would begin before it.
+            return int(number * scale) if number * scale < longest else None
     return None
 
 

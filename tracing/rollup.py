@@ -24,7 +24,7 @@ MAX_CELLS = 500
 MAX_GROUPS = 200
 MAX_EDGES = 500
 OTHERS = "(others)"
-"""Stands for all names beyond the bounds above."""
+"""Stands for all names and fingerprints beyond the bounds above."""
 
 
 @dataclass(slots=True)
@@ -121,17 +121,20 @@ class Rollup:
         self.edges[edge] = self.edges.get(edge, 0) + count
 
     def add_group(self, fingerprint: str, group: Group) -> None:
+        if fingerprint not in self.groups and len(self.groups) >= MAX_GROUPS:
+            fingerprint = OTHERS
+            group = replace(group, error_type=OTHERS, actor_type=OTHERS, message_type=OTHERS)
         found = self.groups.get(fingerprint)
-        if found is not None:
-            found.merge(group)
-        elif len(self.groups) < MAX_GROUPS:
+        if found is None:
             self.groups[fingerprint] = replace(group)
+        else:
+            found.merge(group)
 
     def to_document(self, id: str, resolution: Resolution, bucket: int) -> dict[str, Any]:
         """Return the rollup of the bucket that begins at `bucket` seconds since the epoch."""
         return {
             "id": id,
-            "trace_id": f"{resolution}-{bucket // 86_400}",
+            "trace_id": partition_of(resolution, bucket),
             "k": ROLLUP,
             "resolution": resolution,
             "bucket": bucket,
@@ -169,12 +172,9 @@ class Rollup:
         return rollup
 
 
-def _copy(group: Group) -> Group:
-    copied = Group(
-        0, group.first, 0, group.error_type, group.actor_type, group.message_type, "", ""
-    )
-    copied.merge(group)
-    return copied
+def partition_of(resolution: Resolution, bucket: int) -> str:
+    """Return the partition of the rollups of a day."""
+    return f"{resolution}-{bucket // 86_400}"
 
 
 def _completed(rollup: Rollup, event: Event, actor_type: str) -> None:

@@ -16,6 +16,7 @@ from storage import (
     NotFound,
     PreconditionFailed,
     StorageError,
+    Unavailable,
     Write,
 )
 from tracing import segment
@@ -48,6 +49,7 @@ class TraceSink:
         self._writer = writer
         self._sequence = 0
         self._known: OrderedDict[str, Document] = OrderedDict()
+        self._owed: OrderedDict[str, Tally] = OrderedDict()
         self.segments = 0
         self.bytes = 0
 
@@ -59,6 +61,9 @@ class TraceSink:
         self._sequence += 1
         tally = Tally(promoted=(promoted_ns or 0) // 1000)
         tally.add(events)
+        owed = self._owed.pop(events[0].trace_id, None)
+        if owed is not None:
+            tally.merge(owed)
         document = segment.encode(f"{self._writer}-{self._sequence}", events)
         if tally.promoted:
             document["u"] = tally.promoted
@@ -125,10 +130,17 @@ class TraceSink:
             for batch, result in zip(sent, results, strict=True):
                 if isinstance(result, Document):
                     known[batch.trace_id] = result
-                elif isinstance(result, Conflict | PreconditionFailed | NotFound):
+                elif isinstance(result, Conflict | PreconditionFailed) or (
+                    isinstance(result, NotFound) and known[batch.trace_id] is not None
+                ):
                     todo.append(batch)
-                else:
+                elif isinstance(result, Unavailable):
                     errors[batch.trace_id] = result
+                elif isinstance(result, NotFound):
+                    errors[batch.trace_id] = Unavailable("the container is not there")
+                else:
+                    # The events are stored: whoever counts them next counts these too.
+                    self._owe(batch)
             if todo:
                 found = await self._summaries([batch.trace_id for batch in todo], errors)
                 todo = [batch for batch in todo if batch.trace_id not in errors]
@@ -138,6 +150,11 @@ class TraceSink:
                 self._known[trace_id] = document
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
+
+    def _owe(self, batch: Batch) -> None:
+        self._owed[batch.trace_id] = batch.tally
+        while len(self._owed) > MAX_KNOWN:
+            self._owed.popitem(last=False)
 
     def _next_summary(self, batch: Batch, known: Document | None) -> Write | None:
         """Return the write that counts the batch, or None when it is counted already."""

@@ -133,6 +133,7 @@ class TraceWriter:
         self._promoted_at: dict[str, int] = {}
         self._open_at = 0.0
         self._pause = FIRST_PAUSE
+        self._closed = False
         self._tasks: list[asyncio.Task[None]] = []
         self._dropped: Counter[str] = Counter()
         self._written = self._retries = self._promoted = self._repaired = 0
@@ -143,7 +144,7 @@ class TraceWriter:
         if event.type not in REGISTRY:
             self._dropped["invalid"] += 1
         elif len(self._incoming) >= self._room:
-            self._dropped["overflow"] += 1
+            self._dropped["shutdown" if self._closed else "overflow"] += 1
         else:
             self._incoming.append(event)
 
@@ -230,6 +231,11 @@ class TraceWriter:
             task.cancel()
         await asyncio.gather(*left_over, return_exceptions=True)
         left = self._buffered + len(self._incoming)
+        # From here on nothing is taken, and nothing that is here counts as waiting.
+        self._closed, self._max_buffered, self._buffered = True, 0, 0
+        self._incoming.clear()
+        self._buffers.clear()
+        self._make_room()
         if left:
             self._dropped["shutdown"] += left
             logger.warning("%d trace events could not be written before shutdown", left)
@@ -254,6 +260,8 @@ class TraceWriter:
         """Sort what came in by trace."""
         now = time.monotonic()
         incoming = self._incoming
+        # Taken out of the room at once: other threads go on emitting meanwhile.
+        self._room -= len(incoming)
         events = [incoming.popleft() for _ in range(len(incoming))]
         self._rollups.count(events)
         buffers, buffered = self._buffers, 0

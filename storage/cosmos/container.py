@@ -112,12 +112,23 @@ class CosmosContainer:
         return _document(item)
 
     async def write_many(self, writes: Sequence[Write]) -> list[Document | StorageError]:
-        """As the port says; documents of many partitions, so they go as requests side by side."""
+        """As the port says; documents of many partitions, so they go as requests side by side.
+
+        Once one is refused as `Unavailable`, those that were not sent yet are refused with it.
+        """
         slots = asyncio.Semaphore(_REQUESTS_AT_A_TIME)
+        refused: Unavailable | None = None
 
         async def one(write: Write) -> Document | StorageError:
+            nonlocal refused
             async with slots:
-                return await one_write(self, write)
+                if refused is not None:
+                    # A service that throttles or is down is not helped by more requests.
+                    return refused
+                result = await one_write(self, write)
+                if isinstance(result, Unavailable):
+                    refused = result
+                return result
 
         return list(await asyncio.gather(*(one(write) for write in writes)))
 
@@ -214,7 +225,8 @@ def _translated(error: CosmosHttpResponseError, container: str, what: str) -> St
         return DocumentTooLarge(f"{container}: {what!r} is larger than Cosmos DB accepts")
     if status in (429, 449):
         headers = getattr(error, "headers", None) or {}
-        wait = float(headers.get(_RETRY_AFTER, 1_000)) / 1_000
+        asked = str(headers.get(_RETRY_AFTER, ""))
+        wait = int(asked) / 1_000 if asked.isascii() and asked.isdigit() else 1.0
         return Throttled(f"Cosmos DB is throttling {container}", wait)
     if status == 400:
         return InvalidQuery(f"{container}: Cosmos DB refused {what}")
@@ -222,7 +234,11 @@ def _translated(error: CosmosHttpResponseError, container: str, what: str) -> St
 
 
 def _document(item: Mapping[str, Any]) -> Document:
-    return Document(without_system_fields(item), str(item["_etag"]), int(item["_ts"]))
+    try:
+        return Document(without_system_fields(item), str(item["_etag"]), int(item["_ts"]))
+    except (KeyError, TypeError, AttributeError) as error:
+        # What is between us and the service has answered in its place.
+        raise Unavailable("Cosmos DB's answer holds no document") from error
 
 
 def _value_at(body: Any, path: str) -> Scalar:

@@ -52,6 +52,8 @@ class CosmosStore:
             enable_endpoint_discovery=not local,
             connection_verify=not local,
             retry_total=retries,
+            # Throttled requests are counted apart; of 0 the SDK would make its default, nine.
+            retry_throttle_total=retries or -1,
             connection_timeout=timeout,
             read_timeout=timeout,
             consistency_level=consistency,
