@@ -29,10 +29,13 @@ class CommandLog:
     Attributes:
         buffer: new commands that are not journaled yet.
         seq: number of the next command.
+        replaying: whether an earlier run of the turn journaled anything.
+        received: ids of the events that earlier runs took.
     """
 
     def __init__(self, history: Sequence[JournalEntry]) -> None:
-        self._last = history[-1] if history else None
+        self.replaying = bool(history)
+        self.received: set[str] = set()
         self._commands: dict[int, JournalEntry] = {}
         self._outcomes: dict[int, JournalEntry] = {}
         self._suspended: set[int] = set()
@@ -41,15 +44,12 @@ class CommandLog:
                 self._suspended.update(entry.data["seqs"])
             elif entry.type in OUTCOMES:
                 self._outcomes[entry.data["seq"]] = entry
+                if "event" in entry.data:
+                    self.received.add(entry.data["event"])
             else:
                 self._commands[entry.data["seq"]] = entry
         self.seq = 0
         self.buffer: list[JournalEntry] = []
-
-    @property
-    def replaying(self) -> bool:
-        """Whether an earlier run of the turn journaled anything."""
-        return self._last is not None
 
     def take(
         self,
@@ -92,10 +92,6 @@ class CommandLog:
     def was_suspended(self, seq: int) -> bool:
         """Whether an earlier run was suspended at command `seq`, and sent what came before."""
         return seq in self._suspended
-
-    def is_last(self, entry: JournalEntry) -> bool:
-        """Whether nothing was journaled after this entry."""
-        return entry is self._last
 
     def check_end(self) -> None:
         """Raise `NonDeterministic` when the journal has commands that this run did not take."""

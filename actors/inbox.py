@@ -2,8 +2,8 @@
 
 An event does not queue behind messages: it is for a turn that waits, or will wait, for its name.
 Sending creates one document, so an event sent twice under one id is one event. A turn that takes it
-journals that first and removes the document then; run again, it removes it again and goes on, so an
-event is received exactly once.
+journals that first and empties the document then; run again, it empties it again and goes on, so an
+event is received exactly once. What is left of the document keeps its id taken for a day.
 """
 
 from __future__ import annotations
@@ -16,11 +16,19 @@ from typing import Any
 
 from actors.errors import InvalidMessage
 from actors.message import MAX_PAYLOAD_BYTES, check_json
-from storage import DAY, Conflict, Container, ContainerSpec, NotFound, Query
+from storage import DAY, Conflict, Container, ContainerSpec, Index, Query, Where
 
-ACTOR_EVENTS = ContainerSpec("actor-events", "actorId", default_ttl=90 * DAY)
+ACTOR_EVENTS = ContainerSpec(
+    "actor-events",
+    "actorId",
+    default_ttl=90 * DAY,
+    indexes=(Index(equal=("actorId",), order=("at",)),),
+)
+DEDUPE_TTL = DAY
+"""How long an event that was taken cannot be sent again."""
 CANCEL = "$cancel"
-"""The event by which a run is cancelled; no event of a user begins with "$"."""
+"""The event by which a turn is cancelled; its payload names the turn's message and the reason. No
+event of a user begins with "$"."""
 MAX_WAITING = 1_000
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}\Z")
@@ -48,7 +56,7 @@ class Inbox:
         self._container = container
 
     async def put(self, actor_id: str, name: str, payload: Mapping[str, Any], id: str) -> bool:
-        """Keep an event for the actor; False when one of this id is there already.
+        """Keep an event for the actor; False when one of this id is, or lately was, there.
 
         Raises:
             InvalidMessage: the name is not one, or the payload is no JSON object.
@@ -73,7 +81,10 @@ class Inbox:
 
     async def waiting(self, actor_id: str) -> list[SentEvent]:
         """Return what the actor has not taken yet, oldest first; at most 1,000."""
-        page = await self._container.query(Query(partition=actor_id, limit=MAX_WAITING))
+        # What was taken has no time any more.
+        page = await self._container.query(
+            Query((Where("at", ">=", 0),), partition=actor_id, limit=MAX_WAITING)
+        )
         events = [
             SentEvent(
                 document.body["id"],
@@ -86,8 +97,5 @@ class Inbox:
         return sorted(events, key=lambda event: (event.at_us, event.id))
 
     async def remove(self, actor_id: str, id: str) -> None:
-        """Take an event out; nothing happens when it is gone."""
-        try:
-            await self._container.delete(id, actor_id)
-        except NotFound:
-            return
+        """Take an event out; it may be repeated."""
+        await self._container.upsert({"id": id, "actorId": actor_id, "ttl": DEDUPE_TTL})

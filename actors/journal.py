@@ -200,6 +200,21 @@ class Journal:
             if cursor is None:
                 return
 
+    async def latest(
+        self, actor_id: str, *, until: int, page: int = 200
+    ) -> AsyncIterator[list[JournalRecord]]:
+        """Yield the actor's records before index `until` page by page, the latest first."""
+        where = (Where("id", "<", record_id(until)),)
+        cursor: str | None = None
+        while True:
+            found = await self._container.query(
+                Query(where, partition=actor_id, descending=True, limit=page, cursor=cursor)
+            )
+            yield [JournalRecord.from_document(document.body) for document in found.documents]
+            cursor = found.cursor
+            if cursor is None:
+                return
+
     async def expire(self, actor_id: str, *, since: int, until: int) -> int:
         """Give the records from `since` to before `until` their time to live; return how many.
 

@@ -1,4 +1,7 @@
-"""Permissions of the actor pages. No rows: actors live in Loom's own stores."""
+"""Permissions of the actor pages, and who looked at an actor or acted on it there.
+
+Actors themselves live in Loom's own stores.
+"""
 
 from __future__ import annotations
 
@@ -15,3 +18,19 @@ class Permissions(models.Model):
 
     def __str__(self) -> str:
         return "permissions of actors"
+
+
+class ActorAccess(models.Model):
+    """One look at an actor's state and journal, or one thing that a person did to it."""
+
+    user = models.CharField(max_length=150)
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor_id = models.CharField(max_length=300)
+    action = models.CharField(max_length=120)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.user} {self.action} {self.actor_id}"

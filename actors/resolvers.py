@@ -14,6 +14,8 @@ from tracing import Outcome, Ref, Resolved
 
 Loaded = Mapping[Ref, Resolved]
 
+_COMPACTED = f"expired: its journal was compacted more than {JOURNAL_TTL // DAY} days ago"
+
 
 class ActorDataLoaders:
     """Loads referenced actor data, one batched read per container and partition."""
@@ -39,7 +41,25 @@ class ActorDataLoaders:
                 unreadable[ref] = Resolved(
                     ref, Outcome.UNREADABLE, detail="it does not name a journal index"
                 )
-        return {**await self._read(ACTOR_JOURNALS.name, keys), **unreadable}
+        loaded = {**await self._read(ACTOR_JOURNALS.name, keys), **unreadable}
+        return {**loaded, **await self._compacted([ref for ref in keys if ref not in loaded])}
+
+    async def _compacted(self, refs: Sequence[Ref]) -> Loaded:
+        """Tell of records that are gone which ones went with compaction."""
+        actors = list({ref.partition for ref in refs})
+        folds = await asyncio.gather(*(self._state_store.load(actor_id) for actor_id in actors))
+        compacted = {fold.actor_id: fold.compacted for fold in folds}
+        return {
+            ref: Resolved(ref, Outcome.EXPIRED, detail=_COMPACTED)
+            for ref in refs
+            if int(ref.id.partition(":")[0]) < compacted[ref.partition]
+        }
+
+    def document_ttl(self, ref: Ref) -> int | None:
+        """Return how long a document's container keeps it, in seconds; None for ever."""
+        container = self._containers.get(ref.id.partition("/")[0])
+        ttl = None if container is None else container.spec.default_ttl
+        return ttl if ttl is not None and ttl > 0 else None
 
     async def documents(self, refs: Sequence[Ref]) -> Loaded:
         """Load any document of a known container."""
@@ -107,7 +127,5 @@ class ActorDataLoaders:
 
 def _why(version: int, compacted: int) -> tuple[Outcome, None, str]:
     if version < compacted:
-        days = JOURNAL_TTL // DAY
-        detail = f"expired: its journal was compacted more than {days} days ago"
-        return Outcome.EXPIRED, None, detail
+        return Outcome.EXPIRED, None, _COMPACTED
     return Outcome.MISSING, None, f"the journal has no version {version}"

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from actors.archive import MessageArchive
 from actors.inbox import CANCEL, Inbox, reply_name
+from actors.journal import EntryType
 from actors.locks import LockManager
 from actors.message import Message, address
 from actors.queues.port import MessageQueue
@@ -150,8 +151,10 @@ class ActorRuntime:
         fold = await self.state_store.load(actor_id)
         if not fold.open_turns:
             return False
-        (message_id, *_) = fold.open_turns
-        return await self._put(actor_id, CANCEL, {"reason": reason[:500]}, f"cancel-{message_id}")
+        message_id, commands = next(reversed(fold.open_turns.items()))
+        before = sum(entry.type is EntryType.CANCELLED for entry in commands)
+        payload = {"message": message_id, "reason": reason[:500]}
+        return await self._put(actor_id, CANCEL, payload, f"cancel-{message_id}-{before}")
 
     async def answer(self, message: Message, answer: Mapping[str, Any]) -> None:
         """Answer a call: an event for the actor that sent the message, once however often said."""

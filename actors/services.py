@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from actors.inspect import ActorInspector
 from actors.runtime import ActorRuntime
 from actors.workflow import Workflow
 
@@ -15,6 +16,7 @@ class ActorServices:
 
     runtime: ActorRuntime
     workflows: Mapping[str, Workflow]
+    inspector: ActorInspector
 
 
 _installed: ActorServices | None = None

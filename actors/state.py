@@ -75,7 +75,7 @@ class Fold:
                 del self.open_turns[message_id]
                 self._remember(message_id, record.index)
             elif entry.type is EntryType.TURN_FAILED:
-                commands[:] = [] if entry.data["final"] else _reusable(commands)
+                commands[:] = [] if entry.data["final"] else reusable(commands)
                 if not commands:
                     del self.open_turns[message_id]
             else:
@@ -88,7 +88,7 @@ class Fold:
             del self.handled[next(iter(self.handled))]
 
 
-def _reusable(commands: list[JournalEntry]) -> list[JournalEntry]:
+def reusable(commands: list[JournalEntry]) -> list[JournalEntry]:
     """Return the commands that a new attempt is answered from.
 
     A failed activity is worth running again, and what followed it may have depended on the

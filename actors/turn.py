@@ -18,6 +18,7 @@ from actors.errors import (
     ActivityFailed,
     CallFailed,
     EventTimeout,
+    JournalConflict,
     NonDeterministic,
     NonRetryable,
     StateMutated,
@@ -33,7 +34,7 @@ from actors.stores import MAX_STATE_BYTES, StateStore
 from actors.suspension import ContinueAsNew, Suspended
 from actors.telemetry import ActivityReporter, SpanEmitter, journal_ref, message_ref, state_ref
 from actors.waits import Waits
-from storage import Unavailable
+from storage import StorageError, Unavailable
 from tracing import Ref, RefKind, current_span
 
 APPEND_TRIES = 3
@@ -77,7 +78,7 @@ class Turn:
         self._dispatch = dispatch
         self._log = CommandLog(fold.open_turns.get(message.message_id, ()))
         self._appending = asyncio.Lock()
-        self.waits = Waits(message.actor_id, self._log, inbox, self._append, span)
+        self.waits = Waits(message, self._log, inbox, self._append, span)
         self._dispatched = 0
         self._uuids = 0
         self._result: Any = None
@@ -85,6 +86,7 @@ class Turn:
         self._changed = False
         self._token = uuid4().hex[:16]
         self._began = 0
+        self._lost: Exception | None = None
         self._expected: Mapping[str, Any] = fold.data
         # A copy, so that a handler which changes it in place cannot change the actor.
         self.state: Mapping[str, Any] = msgspec.json.decode(msgspec.json.encode(fold.data))
@@ -123,10 +125,14 @@ class Turn:
             )
         if self._changed:
             check_json(self.state, f"the state of {self.message.actor_id}", MAX_STATE_BYTES)
+        await self.waits.end()
+        run = self.message.correlation_id
         completed = JournalEntry(
             EntryType.TURN_COMPLETED,
             {
                 "messageId": self.message.message_id,
+                # With it the message can be found in the archive; a run's first has its own id.
+                **({} if run == self.message.message_id else {"correlationId": run}),
                 "attempt": self._attempt,
                 "outbox": [message.to_document() for message in self.unsent],
                 **({"result": self._result} if self.message.metadata.reply else {}),
@@ -168,6 +174,8 @@ class Turn:
     async def fail(self, error: Exception, *, retryable: bool, final: bool) -> JournalRecord:
         """Journal that this run failed; its uncommitted changes are gone. Raises as `run` does."""
         failure = self.describe(error, retryable=retryable)
+        self._check_lost()
+        await self.waits.end()
         self._log.buffer.clear()
         record = await self._append(
             JournalEntry(
@@ -225,15 +233,11 @@ class Turn:
         return msgspec.json.decode(msgspec.json.encode(outcome.data["result"]))
 
     async def sleep(self, seconds: float) -> None:
-        await self.waits.wait(
-            EntryType.TIMER_SET, None, {"seconds": seconds}, seconds, self._all_sent
-        )
+        await self._wait(EntryType.TIMER_SET, None, {"seconds": seconds}, seconds)
 
     async def wait_for_event(self, name: str, timeout: float | None) -> Any:
         awaited = {"name": name, "timeout": timeout}
-        outcome = await self.waits.wait(
-            EntryType.EVENT_AWAITED, name, awaited, timeout, self._all_sent
-        )
+        outcome = await self._wait(EntryType.EVENT_AWAITED, name, awaited, timeout)
         if outcome.type is EntryType.TIMER_FIRED:
             raise EventTimeout(f"no event {name!r} within {timeout} seconds")
         return msgspec.json.decode(msgspec.json.encode(outcome.data["payload"]))
@@ -281,6 +285,21 @@ class Turn:
             return False
         self._command(EntryType.PATCHED, name, {"name": name})
         return True
+
+    async def _wait(
+        self, kind: EntryType, name: str | None, data: Mapping[str, Any], seconds: float | None
+    ) -> JournalEntry:
+        self._check_lost()
+        try:
+            return await self.waits.wait(kind, name, data, seconds, self._all_sent)
+        except StorageError as error:
+            self._lost = error
+            raise
+
+    def _check_lost(self) -> None:
+        """Raise again what ended this run: a handler may have taken it for a failure of its own."""
+        if self._lost is not None:
+            raise self._lost
 
     def _all_sent(self) -> None:
         self._dispatched = len(self.outbox)
@@ -358,6 +377,7 @@ class Turn:
 
     def _command(self, entry_type: EntryType, what: str, data: Mapping[str, Any]) -> bool:
         """Take the next command; True when the journal has it already."""
+        self._check_lost()
         if self.waits.unwinding:
             raise Suspended
         _, replayed = self._log.take(entry_type, what, data)
@@ -403,7 +423,12 @@ class Turn:
     async def _append(self, last: JournalEntry) -> JournalRecord:
         # Parallel calls end at any time; records follow each other.
         async with self._appending:
-            return await self._append_next([*self._log.buffer, last])
+            self._check_lost()
+            try:
+                return await self._append_next([*self._log.buffer, last])
+            except (JournalConflict, StorageError) as error:
+                self._lost = error
+                raise
 
     async def _append_next(self, entries: list[JournalEntry]) -> JournalRecord:
         taken = len(entries) - 1

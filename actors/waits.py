@@ -9,8 +9,9 @@ from typing import Any
 
 from actors.commands import CommandLog
 from actors.errors import Cancelled
-from actors.inbox import CANCEL, Inbox
+from actors.inbox import CANCEL, Inbox, SentEvent
 from actors.journal import EntryType, JournalEntry, JournalRecord
+from actors.message import Message
 from actors.suspension import Suspended, Suspension
 from actors.telemetry import SpanEmitter, journal_ref
 
@@ -28,19 +29,21 @@ class Waits:
 
     def __init__(
         self,
-        actor_id: str,
+        message: Message,
         log: CommandLog,
         inbox: Inbox | None,
         append: Append,
         span: SpanEmitter | None,
     ) -> None:
-        self._actor_id = actor_id
+        self._actor_id = message.actor_id
+        self._message_id = message.message_id
         self._log = log
         self._inbox = inbox
         self._append = append
         self._span = span
         # Two waits for one name must not take the same event.
         self._taking = asyncio.Lock()
+        self._looked = False
         self.open: list[Suspension] = []
         self.parallel = 0
 
@@ -81,9 +84,6 @@ class Waits:
         if outcome is None:
             async with self._taking:
                 outcome = await self._new_outcome(seq, name, due)
-        elif "event" in outcome.data and self._inbox is not None and self._log.is_last(outcome):
-            # The run that took it may have died before it was removed.
-            await self._inbox.remove(self._actor_id, outcome.data["event"])
         if outcome is None:
             self.open.append(Suspension(seq, name, due))
             raise Suspended
@@ -94,7 +94,7 @@ class Waits:
     async def _new_outcome(
         self, seq: int, name: str | None, due: int | None
     ) -> JournalEntry | None:
-        waiting = [] if self._inbox is None else await self._inbox.waiting(self._actor_id)
+        waiting = await self._look()
         taken = next((e for e in waiting if e.name == CANCEL), None)
         if taken is not None:
             reason = str(taken.payload.get("reason", ""))
@@ -116,6 +116,27 @@ class Waits:
         if self._span is not None:
             self._report(entry.type, record, name)
         return entry
+
+    async def end(self) -> None:
+        """Take out of the inbox what earlier runs took; once a run, and only after such."""
+        if self._log.received and not self._looked:
+            await self._look()
+
+    async def _look(self) -> list[SentEvent]:
+        """Return the events for this turn, oldest first."""
+        if self._inbox is None:
+            return []
+        self._looked = True
+        events = []
+        for event in await self._inbox.waiting(self._actor_id):
+            # The run that took it may have died before it was removed, and a cancellation may have
+            # come when its turn had ended.
+            late = event.name == CANCEL and event.payload.get("message") != self._message_id
+            if late or event.id in self._log.received:
+                await self._inbox.remove(self._actor_id, event.id)
+            else:
+                events.append(event)
+        return events
 
     def _report(self, outcome: EntryType, record: JournalRecord, name: str | None) -> None:
         if self._span is None:

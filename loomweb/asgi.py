@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+from types import FrameType
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "loomweb.settings")
@@ -17,6 +19,7 @@ from django.conf import settings
 from loomweb import wiring
 from loomweb.config import ConfigError
 from storage import StorageError
+from tracing.live import streams
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +37,29 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
             except (StorageError, ConfigError) as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
+            streams.resume()
+            _end_streams_on_signals()
             await send({"type": "lifespan.startup.complete"})
         else:
+            streams.stop()
             await wiring.close_loom()
             await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+def _end_streams_on_signals() -> None:
+    """Servers let open responses finish before they stop; these would not finish by themselves."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before = signal.getsignal(number)
+        if not callable(before):
+            continue
+
+        def end(number: int, frame: FrameType | None, before: Any = before) -> None:
+            streams.stop()
+            before(number, frame)
+
+        try:
+            signal.signal(number, end)
+        except ValueError:
+            # Signals are for the main thread alone; whoever runs this in another has none.
             return

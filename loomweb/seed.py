@@ -17,6 +17,9 @@ RUNS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("order", {"item": "fountain pen", "quantity": 12, "restocked_after": 2}),
     ("order", {"item": "slide rule", "quantity": 1, "restocked_after": 20}),
     ("chain", {"depth": 6, "fail_at": 4}),
+    ("trip", {"traveller": "Ida Pfeiffer", "destination": "Trieste", "fails": "third"}),
+    # Stays suspended, for whoever looks around to decide.
+    ("loan-approval", {"applicant": "Mary Somerville", "amount": 48_000, "timeout": 7 * 86_400}),
     ("word-count", {"children": 5, "words": 50}),
 )
 

@@ -95,7 +95,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if CONFIG.debug
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        else "loomweb.static_files.ModuleStorage"
     },
 }
 WHITENOISE_USE_FINDERS = CONFIG.debug

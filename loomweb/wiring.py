@@ -15,9 +15,11 @@ from actors import services as actor_services
 from actors.activity import ActivityExecutor
 from actors.actor import Actor
 from actors.archive import MESSAGE_ARCHIVE, MessageArchive
+from actors.changes import PathHistory
 from actors.deadletters import DEAD_LETTERS, DeadLetters
 from actors.inbox import ACTOR_EVENTS, Inbox
-from actors.journal import ACTOR_JOURNALS
+from actors.inspect import ActorInspector
+from actors.journal import ACTOR_JOURNALS, Journal
 from actors.locks import SqliteLocks
 from actors.queues import Depth, SqliteQueue
 from actors.resolvers import ActorDataLoaders
@@ -84,8 +86,10 @@ class Loom:
         self,
         config: Config,
         store: Store,
+        writer_store: Store,
         database: Database,
         containers: Mapping[str, Container],
+        written: Container,
         queue: SqliteQueue,
         locks: SqliteLocks,
         served: Served,
@@ -93,6 +97,8 @@ class Loom:
         self.served = served
         self.config = config
         self.store = store
+        self._writer_store = writer_store
+        self._written = written
         self.containers = containers
         self.queue = queue
         self._database = database
@@ -102,7 +108,7 @@ class Loom:
         self.exporter = None if config.otlp_endpoint is None else _exporter(config.otlp_endpoint)
         self.writer = (
             TraceWriter(
-                events,
+                written,
                 export=self.exporter,
                 sampler=config.trace_sampling,
                 flush_interval=config.trace_flush_seconds,
@@ -118,11 +124,13 @@ class Loom:
             self.writer,
             engine=store.engine,
         )
+        inbox = Inbox(containers[ACTOR_EVENTS.name])
         self.runtime = ActorRuntime(
             *(self.state_store, queue, locks, self.writer),
             message_archive=self.archive,
-            inbox=Inbox(containers[ACTOR_EVENTS.name]),
+            inbox=inbox,
         )
+        self.inspector = ActorInspector(self.state_store, queue, inbox)
         loaders = ActorDataLoaders(containers, self.state_store)
         self.reader = TraceReader(events)
         self.analytics = TraceAnalytics(events)
@@ -133,9 +141,14 @@ class Loom:
                     RefKind.MESSAGE: Source(loaders.messages, MESSAGE_ARCHIVE.default_ttl),
                     RefKind.JOURNAL_ENTRY: Source(loaders.journal_entries),
                     RefKind.ACTOR_STATE: Source(loaders.states),
-                    RefKind.DOCUMENT: Source(loaders.documents),
+                    RefKind.DOCUMENT: Source(loaders.documents, loaders.document_ttl),
                 }
             ),
+        )
+        self.paths = PathHistory(
+            Journal(containers[ACTOR_JOURNALS.name]),
+            self.state_store,
+            containers[MESSAGE_ARCHIVE.name],
         )
         self.executor = ActivityExecutor()
 
@@ -171,7 +184,10 @@ class Loom:
     async def system(self) -> SystemReport:
         """Return what the System page shows."""
         usages = []
-        for name, container in self.containers.items():
+        named = list(self.containers.items())
+        if self._written is not self.containers[TRACE_EVENTS.name]:
+            named.append((f"{TRACE_EVENTS.name} (writer)", self._written))
+        for name, container in named:
             usage = container.usage()
             usages.append(ContainerUsage(name, usage.operations, usage.request_units))
         return SystemReport(
@@ -199,6 +215,7 @@ class Loom:
             await self.writer.close()
         if self.exporter is not None:
             await asyncio.to_thread(self.exporter.close)
+        await self._writer_store.close()
         await self.store.close()
         await self._database.close()
 
@@ -228,16 +245,21 @@ async def open_loom(config: Config) -> Loom:
     served = load_actors(config.actors)
     database = Database(config.database_file, synchronous=config.synchronous)
     store = open_store(config, database)
+    # The trace writer waits for a throttling service by itself, all of it at once; requests that
+    # the client repeats behind its back would go on meanwhile.
+    patient = store if config.cosmos is None else open_store(config, database, retries=0)
     try:
         containers = {spec.name: await store.container(spec) for spec in SPECS}
+        written = await patient.container(TRACE_EVENTS)
         queue, locks = SqliteQueue(database), SqliteLocks(database)
         await queue.open()
         await locks.open()
     except BaseException:
+        await patient.close()
         await store.close()
         await database.close()
         raise
-    loom = Loom(config, store, database, containers, queue, locks, served)
+    loom = Loom(config, store, patient, database, containers, written, queue, locks, served)
     if loom.writer is not None:
         loom.writer.start()
     tracing_services.install(
@@ -247,17 +269,22 @@ async def open_loom(config: Config) -> Loom:
             loom.reconstructor,
             loom.writer,
             tracing_services.OtlpAccess(config.otlp_token, open=not config.require_login),
+            loom.paths.last_change,
         )
     )
-    actor_services.install(actor_services.ActorServices(loom.runtime, served.workflows))
+    actor_services.install(
+        actor_services.ActorServices(loom.runtime, served.workflows, loom.inspector)
+    )
     if config.run_workers:
         loom.start_worker()
     _current = loom
     return loom
 
 
-def open_store(config: Config, database: Database) -> Store:
+def open_store(config: Config, database: Database, *, retries: int = 9) -> Store:
     """Return the document store that the settings name; the embedded one lives in `database`.
+
+    `retries` is how often a throttled request to Cosmos DB is repeated.
 
     Raises:
         ConfigError: a package that it needs is not installed.
@@ -268,6 +295,7 @@ def open_store(config: Config, database: Database) -> Store:
         config.cosmos.endpoint,
         config.cosmos.key or _managed_identity(),
         config.cosmos.database,
+        retries=retries,
         timeout=config.cosmos.timeout_seconds,
         consistency=config.cosmos.consistency,
         regions=config.cosmos.regions,

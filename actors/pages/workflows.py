@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import msgspec
@@ -20,13 +21,31 @@ from actors.workflow import Workflow
 from storage import StorageError
 from tracing.middleware import trace_of
 
+WAITING = 5
+"""Actors with a suspended turn that a card names."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRun:
+    """An actor whose turn is suspended, and the address of its page."""
+
+    actor_id: str
+    address: str
+
 
 @dataclass(frozen=True, slots=True)
 class WorkflowCard:
-    """A workflow and its form. `problem` says why a run could not be started."""
+    """A workflow, its form, and some of its runs that wait.
+
+    Attributes:
+        more: whether there are others that wait.
+        problem: why a run could not be started.
+    """
 
     workflow: Workflow
     form: forms.Form
+    waiting: list[WaitingRun]
+    more: bool
     problem: str = ""
 
 
@@ -48,10 +67,12 @@ async def may_run(request: HttpRequest) -> bool:
 @require_GET
 async def workflows(request: HttpRequest) -> HttpResponse:
     """Show all workflows, each with its form."""
-    cards = [
-        WorkflowCard(workflow, _form_class(workflow)())
-        for workflow in services.current().workflows.values()
-    ]
+    cards = await asyncio.gather(
+        *(
+            _card(workflow, _form_class(workflow)())
+            for workflow in services.current().workflows.values()
+        )
+    )
     page = WorkflowsPage(cards, await may_run(request))
     return render(request, "actors/workflows.html", {"page": page})
 
@@ -87,9 +108,19 @@ async def workflow(request: HttpRequest, name: str) -> HttpResponse:
                 return redirect(f"{trace}?new=1")
             messages.info(request, f"{started.actor_id} was started. This run is not traced.")
             return redirect("actors:workflows")
-    page = WorkflowsPage([WorkflowCard(found, form, problem)], await may_run(request))
+    page = WorkflowsPage([await _card(found, form, problem)], await may_run(request))
     status = 422 if problem or form.errors else 200
     return render(request, "actors/workflow.html", {"page": page}, status=status)
+
+
+async def _card(found: Workflow, form: forms.Form, problem: str = "") -> WorkflowCard:
+    try:
+        ids = await services.current().inspector.suspended(found.actor_type, limit=WAITING + 1)
+    except StorageError:
+        # The form is of use without them.
+        ids = []
+    waiting = [WaitingRun(id, reverse("actors:actor", args=id.split("/", 1))) for id in ids]
+    return WorkflowCard(found, form, waiting[:WAITING], len(waiting) > WAITING, problem)
 
 
 def _form_class(found: Workflow) -> type[forms.Form]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from actors.actor import Actor, handler
-from actors.errors import EventTimeout
+from actors.errors import Cancelled, EventTimeout
 from actors.samples.loan import Bureau, Disbursement, credit_check
 
 
@@ -53,6 +53,9 @@ class LoanApproval(Actor):
             )
         except EventTimeout:
             self.update_state(status="timed out")
+            return
+        except Cancelled:
+            self.update_state(status="withdrawn")
             return
         self.update_state(note=decision.get("note"))
         if decision.get("approved") is not True:

@@ -33,9 +33,7 @@ class SoldOut(NonRetryable):
 
 
 @activity
-async def book_train(
-    traveller: str, destination: str, sold_out: bool, idempotency_key: str
-) -> str:
+async def book_train(traveller: str, destination: str, sold_out: bool, idempotency_key: str) -> str:
     """Book a seat, once per key; return its booking number."""
     return _number("T", f"seats to {destination}", sold_out, idempotency_key)
 

@@ -273,3 +273,36 @@ async def test_waiting_ends_when_something_arrives(queue: MessageQueue) -> None:
     await queue.enqueue([message()])
     async with asyncio.timeout(5):
         await waiting
+
+
+async def test_what_waits_is_counted_without_what_is_under_way(queue: MessageQueue) -> None:
+    assert await queue.waiting("Order/1") == 0
+    await queue.enqueue([message(message_type=f"m{n}") for n in range(4)])
+    await queue.enqueue([message("Order/2")])
+    assert await queue.waiting("Order/1") == 4
+    lease = await lease_one(queue)
+    assert await queue.waiting("Order/1") == 3
+    await queue.nack(lease, delay=60)
+    assert await queue.waiting("Order/1") == 3
+    assert await queue.waiting("Order/2") == 1
+
+
+async def test_suspended_turns_are_found_by_actor_type(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message(f"Order/{n}") for n in range(3)])
+    await queue.enqueue([message("Shipment/1"), message("Shipment/1")])
+    assert await queue.parked("Order", limit=10) == []
+    for lease in await lease_all(queue):
+        if lease.message.actor_id != "Order/1":
+            await queue.park(lease, seconds=60)
+    assert await queue.parked("Order", limit=10) == ["Order/0", "Order/2"]
+    assert await queue.parked("Order", limit=1) == ["Order/0"]
+    assert await queue.waiting("Shipment/1") == 1
+    clock.advance(61)
+    leases = {lease.message.actor_id: lease for lease in await lease_all(queue)}
+    # Under way again, and still the head of its mailbox.
+    assert await queue.waiting("Shipment/1") == 1
+    await queue.ack(leases["Shipment/1"])
+    assert await queue.parked("Shipment", limit=10) == []
+    assert await queue.waiting("Shipment/1") == 1

@@ -1,0 +1,296 @@
+"""One actor: its state, what its turn waits for, and sending that event or cancelling the turn."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from actors import services
+from actors.errors import ActorError, InvalidMessage
+from actors.inbox import CANCEL
+from actors.inspect import ActorLook, Wait
+from actors.message import address
+from actors.models import ActorAccess
+from actors.pages.workflows import may_run
+from storage import StorageError
+
+REPLY = "reply."
+"""Begins the names of events that answer calls; they are no business of a person."""
+FRESH_US = 20_000_000
+"""How long after an event was sent, or a turn went on, the page looks again by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A button: its label, and the payload that it sends as JSON."""
+
+    label: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An event that was sent and is not taken yet."""
+
+    name: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitShown:
+    """A wait. `sent` is the event that will end it; `text` and `problem` come back from a form.
+
+    Attributes:
+        takes_event: whether a person can end it.
+    """
+
+    wait: Wait
+    takes_event: bool
+    sent: Sent | None
+    offers: list[Offered]
+    text: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActorPage:
+    """What the template shows. `problem` says why the actor cannot be shown."""
+
+    actor_type: str
+    key: str
+    actor_id: str
+    traces: str
+    look: ActorLook | None = None
+    waits: tuple[WaitShown, ...] = ()
+    unclaimed: tuple[Sent, ...] = ()
+    cancelling: bool = False
+    refresh: bool = False
+    may_see: bool = False
+    may_run: bool = False
+    may_audit: bool = False
+    problem: str = ""
+    nav: str = "workflows"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What somebody tried to send, to be shown again with what is wrong with it."""
+
+    wait: str
+    text: str
+    problem: str
+    status: int = 422
+
+
+@never_cache
+@require_GET
+async def actor(request: HttpRequest, actor_type: str, key: str) -> HttpResponse:
+    """Show an actor; `?download=1` gives its state as a JSON file."""
+    actor_id = _actor_id(actor_type, key)
+    if request.GET.get("download") == "1":
+        with contextlib.suppress(StorageError):
+            return await _download(request, actor_id)
+    return await _show(request, actor_type, key)
+
+
+@require_POST
+async def send_event(request: HttpRequest, actor_type: str, key: str) -> HttpResponse:
+    """Send the event that a turn waits for. What is sent first to one wait counts."""
+    actor_id = _actor_id(actor_type, key)
+    await _need_may_run(request)
+    asked, text = request.POST.get("wait", ""), request.POST.get("payload", "")
+    try:
+        look = await services.current().inspector.look(actor_id)
+        wait = next((wait for wait in look.waits if wait.id == asked), None)
+        if wait is None or not _takes_event(wait):
+            messages.warning(request, "The turn no longer waits for this. Nothing was sent.")
+            return redirect("actors:actor", actor_type, key)
+        new = await services.current().runtime.send_event(
+            actor_id, str(wait.event), _payload(text), event_id=f"sent-{wait.id}"
+        )
+    except ActorError as error:
+        attempt = Attempt(asked, text, f"{error}. Nothing was sent.")
+        return await _show(request, actor_type, key, attempt)
+    except StorageError as error:
+        attempt = Attempt(asked, text, f"{_unanswered(error)} Sending it again is safe.", 503)
+        return await _show(request, actor_type, key, attempt)
+    if new:
+        await _write_down(request, actor_id, f"sent the event {wait.event} to")
+        messages.success(request, f"{wait.event} was sent.")
+    else:
+        messages.warning(request, f"{wait.event} had been sent before; that one counts.")
+    return redirect("actors:actor", actor_type, key)
+
+
+@require_POST
+async def cancel(request: HttpRequest, actor_type: str, key: str) -> HttpResponse:
+    """Cancel the turn that waits."""
+    actor_id = _actor_id(actor_type, key)
+    await _need_may_run(request)
+    try:
+        new = await services.current().runtime.cancel(
+            actor_id, request.POST.get("reason", "").strip()
+        )
+    except StorageError as error:
+        messages.error(request, f"{_unanswered(error)} Cancelling again is safe.")
+        return redirect("actors:actor", actor_type, key)
+    if new:
+        await _write_down(request, actor_id, "cancelled")
+        messages.success(request, "The turn is being cancelled.")
+    else:
+        messages.warning(request, "No turn waits, or it is being cancelled already.")
+    return redirect("actors:actor", actor_type, key)
+
+
+async def _show(
+    request: HttpRequest, actor_type: str, key: str, attempt: Attempt | None = None
+) -> HttpResponse:
+    user = await request.auser()
+    actor_id = _actor_id(actor_type, key)
+    traces = f"{reverse('tracing:traces')}?{urlencode({'actor': actor_id})}"
+    try:
+        look = await services.current().inspector.look(actor_id)
+    except StorageError as error:
+        problem = attempt.problem if attempt else _unanswered(error)
+        page = ActorPage(actor_type, key, actor_id, traces, problem=problem)
+        return render(request, "actors/actor.html", {"page": page}, status=503)
+    if not look.is_known:
+        raise Http404("nothing was ever sent to this actor")
+    may_see = await user.ahas_perm("tracing.view_payloads")
+    if may_see:
+        await _write_down(request, actor_id, "looked at")
+    waited_for = {wait.event for wait in look.waits}
+    lost = attempt is not None and all(attempt.wait != wait.id for wait in look.waits)
+    page = ActorPage(
+        actor_type,
+        key,
+        actor_id,
+        traces,
+        look=look,
+        waits=tuple(_shown(wait, look, attempt) for wait in look.waits),
+        unclaimed=tuple(
+            Sent(event.name, event.at_us * 1000)
+            for event in look.inbox
+            if event.name not in (*waited_for, CANCEL)
+        ),
+        cancelling=look.turn is not None
+        and any(e.name == CANCEL and e.payload.get("message") == look.turn for e in look.inbox),
+        refresh=attempt is None and _is_moving(look),
+        may_see=may_see,
+        may_run=await may_run(request),
+        may_audit=await user.ahas_perm("tracing.view_audit"),
+        problem=attempt.problem if attempt is not None and lost else "",
+    )
+    status = 200 if attempt is None else attempt.status
+    return render(request, "actors/actor.html", {"page": page}, status=status)
+
+
+def _shown(wait: Wait, look: ActorLook, attempt: Attempt | None) -> WaitShown:
+    mine = attempt is not None and attempt.wait == wait.id
+    return WaitShown(
+        wait,
+        _takes_event(wait),
+        next((Sent(e.name, e.at_us * 1000) for e in look.inbox if e.name == wait.event), None),
+        [
+            Offered(offer.label, msgspec.json.encode(offer.payload).decode())
+            for workflow in services.current().workflows.values()
+            if workflow.actor_type == look.actor_id.partition("/")[0]
+            for offer in workflow.events
+            if offer.name == wait.event
+        ],
+        attempt.text if attempt is not None and mine else "{}",
+        attempt.problem if attempt is not None and mine else "",
+    )
+
+
+async def _download(request: HttpRequest, actor_id: str) -> HttpResponse:
+    user = await request.auser()
+    if not await user.ahas_perm("tracing.view_payloads"):
+        raise PermissionDenied
+    look = await services.current().inspector.look(actor_id)
+    if not look.is_known:
+        raise Http404("nothing was ever sent to this actor")
+    await _write_down(request, actor_id, "downloaded the state of")
+    state = {"actor": actor_id, "version": look.state.version, "state": look.state.data}
+    response = HttpResponse(
+        msgspec.json.format(msgspec.json.encode(state), indent=2), content_type="application/json"
+    )
+    response["Content-Disposition"] = 'attachment; filename="actor-state.json"'
+    return response
+
+
+def _actor_id(actor_type: str, key: str) -> str:
+    try:
+        return address(actor_type, key)
+    except InvalidMessage as error:
+        raise Http404(str(error)) from None
+
+
+async def _need_may_run(request: HttpRequest) -> None:
+    if not await may_run(request):
+        raise PermissionDenied("acting on actors needs the permission actors.run_workflows")
+
+
+def _payload(text: str) -> dict[str, Any]:
+    """Return a form's JSON object.
+
+    Raises:
+        InvalidMessage: it is none; says where, and what was expected.
+    """
+    try:
+        payload: Any = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidMessage(f"This is not JSON: {_where(text) or error}") from None
+    if not isinstance(payload, dict):
+        raise InvalidMessage('A payload is a JSON object, like {"approved": true}')
+    return payload
+
+
+def _where(text: str) -> str | None:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"{error.msg} in line {error.lineno}, column {error.colno}"
+    except (ValueError, RecursionError):
+        return None
+    return None
+
+
+def _takes_event(wait: Wait) -> bool:
+    return wait.event is not None and not wait.event.startswith(REPLY)
+
+
+def _is_moving(look: ActorLook) -> bool:
+    """Whether an event was just sent to the turn under way, or the turn just went on."""
+    if look.turn is None:
+        return False
+    lately = [event.at_us for event in look.inbox]
+    if not look.waits:
+        lately += [line.at_us for line in look.lines[:1]]
+    return max(lately, default=0) > time.time_ns() // 1000 - FRESH_US
+
+
+def _unanswered(error: StorageError) -> str:
+    return f"The store or queue does not answer ({type(error).__name__})."
+
+
+async def _write_down(request: HttpRequest, actor_id: str, action: str) -> None:
+    user = await request.auser()
+    await ActorAccess.objects.acreate(
+        user=user.get_username() or getattr(user, "username", ""),
+        actor_id=actor_id,
+        action=action,
+    )
