@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tracing.jsonpath import ABSENT, step
+
 MAX_CHANGES = 500
 
 Change = Literal["added", "removed", "changed"]
@@ -45,19 +47,12 @@ def diff(before: Any, after: Any) -> Differences:
             more += 1
         else:
             change: Change = "changed"
-            if old is _ABSENT:
+            if old is ABSENT:
                 change = "added"
-            elif new is _ABSENT:
+            elif new is ABSENT:
                 change = "removed"
             found.append(Difference(path, change, _shown(old), _shown(new)))
     return Differences(found, more)
-
-
-class _Absent:
-    """Marks what is not there, which null is not."""
-
-
-_ABSENT = _Absent()
 
 
 def _same(old: Any, new: Any) -> bool:
@@ -72,23 +67,19 @@ def _same(old: Any, new: Any) -> bool:
 def _children(path: str, old: Any, new: Any) -> list[tuple[str, Any, Any]] | None:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = list(dict.fromkeys([*old, *new]))
-        return [(_step(path, key), old.get(key, _ABSENT), new.get(key, _ABSENT)) for key in keys]
+        return [(step(path, key), old.get(key, ABSENT), new.get(key, ABSENT)) for key in keys]
     if isinstance(old, list) and isinstance(new, list):
         longest = max(len(old), len(new))
         return [
             (
-                f"{path}[{i}]",
-                old[i] if i < len(old) else _ABSENT,
-                new[i] if i < len(new) else _ABSENT,
+                step(path, i),
+                old[i] if i < len(old) else ABSENT,
+                new[i] if i < len(new) else ABSENT,
             )
             for i in range(longest)
         ]
     return None
 
 
-def _step(path: str, key: str) -> str:
-    return f"{path}.{key}" if key.isidentifier() else f'{path}["{key}"]'
-
-
 def _shown(value: Any) -> Any:
-    return None if value is _ABSENT else value
+    return None if value is ABSENT else value

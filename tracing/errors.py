@@ -1,6 +1,7 @@
 """What tracing raises to its readers; the writer raises nothing.
 
 TracingError
+├── UnreadableExport    a file is not an exported trace
 └── UnreadableSegment   a stored segment is not what this version can read
 """
 
@@ -13,3 +14,7 @@ class TracingError(Exception):
 
 class UnreadableSegment(TracingError):
     """A stored segment is not what this version can read."""
+
+
+class UnreadableExport(TracingError):
+    """A file is not an exported trace."""

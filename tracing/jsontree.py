@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from tracing.jsonpath import step
 
 MAX_LINES = 2_000
 MAX_DEPTH = 60
 MAX_TEXT = 2_000
+MAX_PATH = 400
+"""Characters of a path up to which a line tells it."""
 
 LineKind = Literal["open", "close", "value", "cut"]
 
@@ -17,7 +22,8 @@ LineKind = Literal["open", "close", "value", "cut"]
 class Line:
     """One step of the tree: opens a container, closes it, or shows a value.
 
-    `type` is "object", "array", "string", "number", "boolean" or "null".
+    `type` is "object", "array", "string", "number", "boolean" or "null"; `path` leads to the
+    value, where paths were asked for.
     """
 
     kind: LineKind
@@ -25,6 +31,39 @@ class Line:
     type: str = ""
     text: str = ""
     folded: bool = False
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of a value is shown.
+
+    Attributes:
+        text: characters of one string.
+        characters: of all keys and values together.
+        unfolded: levels that are open at first.
+    """
+
+    lines: int = MAX_LINES
+    depth: int = MAX_DEPTH
+    text: int = MAX_TEXT
+    characters: int = 100_000
+    unfolded: int = 3
+
+
+FULL = Size()
+BRIEF = Size(lines=60, depth=12, text=500, characters=6_000, unfolded=2)
+"""For a value among others, on one screen."""
+SMALL = Size(lines=30, depth=8, text=300, characters=2_000, unfolded=1)
+"""For a cell of a table."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """What all trees of one page may take together, however many there are."""
+
+    lines: int = 8_000
+    characters: int = 200_000
 
 
 def visible(text: str, limit: int = MAX_TEXT) -> str:
@@ -42,49 +81,91 @@ def visible(text: str, limit: int = MAX_TEXT) -> str:
     return f"{cut}… {rest:,} characters more" if rest > 0 else cut
 
 
-def tree_lines(value: Any) -> list[Line]:
+def plain(value: Any) -> str:
+    """Return a scalar as text, and of anything else only what it is."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        return f"({_count(value)})"
+    return "" if value is None else str(value)
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A container whose items are being shown; `left` counts those that are not yet."""
+
+    type: str
+    items: Iterator[tuple[str | int, Any]]
+    left: int
+    path: str
+
+
+def tree_lines(
+    value: Any, size: Size = FULL, budget: Budget | None = None, *, paths: bool = False
+) -> list[Line]:
     """Return the lines of `value`; what exceeds the bounds is counted in a line of its own."""
+    budget = budget or Budget()
+    room = min(size.characters, budget.characters)
+    most = min(size.lines, budget.lines)
     lines: list[Line] = []
-    # Entries are (key, value, depth), or a closing line.
-    stack: list[tuple[str, Any, int] | Line] = [("", value, 0)]
+    used = 0
+    stack = [_Opened("", iter([("", value)]), 1, "")]
     while stack:
-        entry = stack.pop()
-        if isinstance(entry, Line):
-            lines.append(entry)
+        top = stack[-1]
+        if not top.left:
+            stack.pop()
+            if top.type:
+                lines.append(Line("close", type=top.type))
             continue
-        key, item, depth = entry
-        if len(lines) >= MAX_LINES:
-            left = sum(not isinstance(rest, Line) for rest in stack) + 1
-            lines.append(Line("cut", text=f"{left:,} entries more: download the whole below"))
-            lines += [rest for rest in reversed(stack) if isinstance(rest, Line)]
+        if len(lines) >= most or used >= room:
+            left = sum(opened.left for opened in stack)
+            whole = "the download has everything"
+            lines.append(Line("cut", text=f"{left:,} entries more; {whole}"))
+            lines += [Line("close", type=opened.type) for opened in reversed(stack) if opened.type]
             break
-        name = visible(key, 200)
-        if isinstance(item, dict | list) and item:
-            kind = "object" if isinstance(item, dict) else "array"
-            count = f"{len(item):,} {'keys' if kind == 'object' else 'items'}"
-            if depth >= MAX_DEPTH:
-                lines.append(Line("value", name, kind, f"{count}, nested too deep to show"))
-                continue
-            lines.append(Line("open", name, kind, count, folded=depth >= 3 or len(item) > 50))
-            stack.append(Line("close", type=kind))
-            children = (
-                list(item.items())
-                if isinstance(item, dict)
-                else [(str(i), child) for i, child in enumerate(item)]
-            )
-            stack += [(str(k), child, depth + 1) for k, child in reversed(children)]
+        key, item = next(top.items)
+        top.left -= 1
+        depth = len(stack) - 1
+        path = "" if not paths else "$" if not depth else step(top.path, key)
+        name = "" if not depth else visible(str(key), 200) or '""'
+        told = path if len(path) <= MAX_PATH else ""
+        if isinstance(item, dict | list) and item and depth < size.depth:
+            line, opened = _open(name, item, size.unfolded <= depth, told, path)
+            stack.append(opened)
         else:
-            lines.append(_leaf(name, item))
+            line = _leaf(name, item, min(size.text, max(80, room - used)), told)
+        lines.append(line)
+        used += len(line.key) + len(line.text)
+    budget.lines -= len(lines)
+    budget.characters -= used
     return lines
 
 
-def _leaf(name: str, item: Any) -> Line:
+def _open(
+    name: str, item: dict[str, Any] | list[Any], folded: bool, told: str, path: str
+) -> tuple[Line, _Opened]:
+    kind = "object" if isinstance(item, dict) else "array"
+    items: Iterator[tuple[str | int, Any]] = (
+        iter(item.items()) if isinstance(item, dict) else enumerate(item)
+    )
+    line = Line("open", name, kind, _count(item), folded or len(item) > 50, told)
+    return line, _Opened(kind, items, len(item), path)
+
+
+def _count(item: dict[str, Any] | list[Any]) -> str:
+    noun = "key" if isinstance(item, dict) else "item"
+    return f"{len(item):,} {noun}{'' if len(item) == 1 else 's'}"
+
+
+def _leaf(name: str, item: Any, text: int, path: str) -> Line:
     if item is None:
-        return Line("value", name, "null", "null")
+        return Line("value", name, "null", "null", path=path)
     if isinstance(item, bool):
-        return Line("value", name, "boolean", "true" if item else "false")
+        return Line("value", name, "boolean", "true" if item else "false", path=path)
     if isinstance(item, int | float):
-        return Line("value", name, "number", repr(item))
+        return Line("value", name, "number", visible(repr(item), text), path=path)
     if isinstance(item, str):
-        return Line("value", name, "string", f'"{visible(item)}"')
-    return Line("value", name, "object" if isinstance(item, dict) else "array", "empty")
+        return Line("value", name, "string", f'"{visible(item, text)}"', path=path)
+    kind = "object" if isinstance(item, dict) else "array"
+    shown = f"{_count(item)}, nested too deep to show" if item else "empty"
+    return Line("value", name, kind, shown, path=path)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -14,10 +17,23 @@ from tracing.errors import UnreadableSegment
 from tracing.event import Event
 from tracing.failure import Failure
 from tracing.filters import FailureFilter, FailurePage, Trace, TraceFilter, TracePage
+from tracing.pause import collector_paused
 from tracing.registry import REGISTRY
+from tracing.sink import read_summary
 from tracing.tally import Tally
 
 _TRACE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{7,63}\Z")
+MANY = 5_000
+"""Events above which a trace is put together in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceState:
+    """How far a trace's summary has come: its etag changes with each merge."""
+
+    etag: str
+    events: int
+    ended: bool
 
 
 class TraceReader:
@@ -36,45 +52,21 @@ class TraceReader:
         from the events, so that it holds even where a writer died before its merge. Events of the
         reference system, one document each, are read as well.
         """
-        events: list[Event] = []
-        unreadable = unknown = stored = 0
-        tally = Tally()
-        async for document in self._documents(trace_id):
-            body = document.body
-            if legacy.is_legacy(body):
-                event = legacy.decode(body)
-                if event is None:
-                    unknown += 1
-                else:
-                    events.append(event)
-            elif body.get("k") == SEGMENT:
-                try:
-                    decoded = segment.decode(body)
-                except UnreadableSegment:
-                    unreadable += 1
-                    continue
-                events += decoded.events
-                unknown += decoded.unknown
-                tally.merge(Tally(promoted=decoded.promoted))
-            stored += len(msgspec.json.encode(body))
-        if not events:
+        bodies = [document.body async for document in self._documents(trace_id)]
+        if sum(len(body.get("c", ())) for body in bodies) < MANY:
+            return _assemble(trace_id, bodies)
+        # In a thread, so that this process goes on with its turns meanwhile.
+        return await asyncio.to_thread(_assemble, trace_id, bodies)
+
+    async def state(self, trace_id: str) -> TraceState | None:
+        """Return how far the trace's summary has come, in one point read; None without one."""
+        if not is_trace_id(trace_id):
             return None
-        distinct = list(dict.fromkeys(events))
-        distinct.sort(key=lambda event: event.time_ns)
-        tally.add(distinct)
-        notices = []
-        if unreadable:
-            notices.append(f"{unreadable} of its segments cannot be read; their events are missing")
-        if unknown:
-            notices.append(f"{unknown} events are of types that this version does not know")
-        if len(distinct) < len(events):
-            notices.append(f"{len(events) - len(distinct)} events were recorded twice; shown once")
-        if tally.promoted:
-            notices.append(
-                "This trace was not sampled; it is kept because something in it failed. What"
-                " happened long before the failure may be missing"
-            )
-        return Trace(tally.summary(trace_id), distinct, notices, stored)
+        document = await read_summary(self._container, trace_id)
+        if document is None or "n" not in document.body:
+            return None
+        tally = Tally.from_document(document.body)
+        return TraceState(document.etag, tally.events, not tally.summary(trace_id).live)
 
     async def get_failures(self, trace_id: str) -> list[Event]:
         """Return a trace's events of failed types, oldest first."""
@@ -163,6 +155,52 @@ class TraceReader:
             cursor = page.cursor
             if cursor is None:
                 return
+
+
+def _assemble(trace_id: str, bodies: Sequence[Mapping[str, Any]]) -> Trace | None:
+    with collector_paused():
+        return _trace(trace_id, bodies)
+
+
+def _trace(trace_id: str, bodies: Sequence[Mapping[str, Any]]) -> Trace | None:
+    events: list[Event] = []
+    unreadable = unknown = stored = 0
+    tally = Tally()
+    for body in bodies:
+        if legacy.is_legacy(body):
+            event = legacy.decode(body)
+            if event is None:
+                unknown += 1
+            else:
+                events.append(event)
+        elif body.get("k") == SEGMENT:
+            try:
+                decoded = segment.decode(body)
+            except UnreadableSegment:
+                unreadable += 1
+                continue
+            events += decoded.events
+            unknown += decoded.unknown
+            tally.merge(Tally(promoted=decoded.promoted))
+        stored += len(msgspec.json.encode(body))
+    if not events:
+        return None
+    distinct = list(dict.fromkeys(events))
+    distinct.sort(key=lambda event: event.time_ns)
+    tally.add(distinct)
+    notices = []
+    if unreadable:
+        notices.append(f"{unreadable} of its segments cannot be read; their events are missing")
+    if unknown:
+        notices.append(f"{unknown} events are of types that this version does not know")
+    if len(distinct) < len(events):
+        notices.append(f"{len(events) - len(distinct)} events were recorded twice; shown once")
+    if tally.promoted:
+        notices.append(
+            "This trace was not sampled; it is kept because something in it failed. What"
+            " happened long before the failure may be missing"
+        )
+    return Trace(tally.summary(trace_id), distinct, notices, stored)
 
 
 def is_trace_id(text: str) -> bool:

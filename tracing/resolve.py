@@ -50,11 +50,16 @@ there, and may raise: its references are then reported as unreadable."""
 class Source:
     """Where references of one kind are loaded from, and how long that keeps things.
 
-    `ttl` is in seconds, None for ever: it tells what has expired from what never was.
+    `ttl` is in seconds, None for ever: it tells what has expired from what never was. It may
+    depend on the reference.
     """
 
     load: Loader
-    ttl: int | None = None
+    ttl: int | Callable[[Ref], int | None] | None = None
+
+    def ttl_of(self, ref: Ref) -> int | None:
+        """Return the time to live of what one reference points at."""
+        return self.ttl(ref) if callable(self.ttl) else self.ttl
 
 
 class Resolvers:
@@ -102,10 +107,11 @@ class Resolvers:
         return {ref: loaded.get(ref) or self._absent(ref, source, seen_ns) for ref in refs}
 
     def _absent(self, ref: Ref, source: Source, seen_ns: int | None) -> Resolved:
-        if source.ttl is not None and seen_ns is not None:
-            expired = seen_ns // 1_000_000_000 + source.ttl
+        ttl = source.ttl_of(ref)
+        if ttl is not None and seen_ns is not None:
+            expired = seen_ns // 1_000_000_000 + ttl
             if expired <= self._clock() // 1_000_000_000:
                 day = datetime.fromtimestamp(expired, UTC).date().isoformat()
-                days = source.ttl // 86_400
+                days = ttl // 86_400
                 return Resolved(ref, Outcome.EXPIRED, detail=f"expired on {day}, after {days} days")
         return Resolved(ref, Outcome.MISSING, detail="it is not where the trace says it is")

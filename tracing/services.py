@@ -6,6 +6,7 @@ import hmac
 from dataclasses import dataclass
 
 from tracing.analytics import TraceAnalytics
+from tracing.changes import FindLastChange
 from tracing.reader import TraceReader
 from tracing.reconstruct import TraceReconstructor
 from tracing.writer import TraceWriter
@@ -18,6 +19,7 @@ class TracingServices:
     Attributes:
         writer: None when this process records nothing.
         otlp: who may send spans of other services.
+        last_change: who finds which message changed a part of an actor's state; None: nobody can.
     """
 
     reader: TraceReader
@@ -25,6 +27,7 @@ class TracingServices:
     reconstructor: TraceReconstructor
     writer: TraceWriter | None
     otlp: OtlpAccess
+    last_change: FindLastChange | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,3 +51,10 @@ class Summary:
     @property
     def duration_ns(self) -> int:
         return self.ended_ns - self.started_ns
+
+    @property
+    def live(self) -> bool:
+        """Whether more is to be expected: it runs, or it failed and has open messages."""
+        if self.status is TraceStatus.FAILED:
+            return self.pending > 0
+        return self.status is TraceStatus.RUNNING

@@ -8,7 +8,7 @@ from tracing.registry import SpanKind
 from tracing.tree import Span, TraceTree
 
 WINDOW = 1_000
-"""Rows rendered at most; above that, the window around the selection."""
+"""Rows laid out at most; above that, the window around the selection."""
 MAX_INDENT = 14
 COLOURS = 20
 _MIN_WIDTH = 0.15
@@ -55,6 +55,7 @@ class Waterfall:
     first: int
     total: int
     colours: dict[str, int]
+    window: int = WINDOW
 
     @property
     def last(self) -> int:
@@ -66,7 +67,7 @@ class Waterfall:
 
     @property
     def previous(self) -> int | None:
-        return max(0, self.first - WINDOW) if self.first else None
+        return max(0, self.first - self.window) if self.first else None
 
     @property
     def next(self) -> int | None:
@@ -78,26 +79,30 @@ def actor_colours(tree: TraceTree) -> dict[str, int]:
     return {kind: i % COLOURS for i, kind in enumerate(tree.summary.actor_types)}
 
 
-def lay_out(tree: TraceTree, *, selected: str | None = None, first: int | None = None) -> Waterfall:
+def lay_out(
+    tree: TraceTree,
+    *,
+    selected: str | None = None,
+    first: int | None = None,
+    window: int = WINDOW,
+) -> Waterfall:
     """Return the rows from index `first`, or around the selected span, or from the start."""
     total = len(tree.spans)
     if first is None:
         first = 0
-        if selected is not None and total > WINDOW:
-            position = next((i for i, span in enumerate(tree.spans) if span.span_id == selected), 0)
-            first = max(0, min(position - WINDOW // 2, total - WINDOW))
+        if selected is not None and total > window:
+            position = tree.positions.get(selected, 0)
+            first = max(0, min(position - window // 2, total - window))
     first = max(0, min(first, max(0, total - 1)))
     begin, end = bounds(tree)
     colours = actor_colours(tree)
-    rows = [_row(span, begin, end, colours) for span in tree.spans[first : first + WINDOW]]
-    return Waterfall(rows, first, total, colours)
+    rows = [_row(span, begin, end, colours) for span in tree.spans[first : first + window]]
+    return Waterfall(rows, first, total, colours, window)
 
 
 def bounds(tree: TraceTree) -> tuple[int, int]:
     """Return when the trace's first span begins and its last one ends, in nanoseconds."""
-    begin = min(span.start_ns for span in tree.spans)
-    end = max(max(span.last_ns, span.end_ns or 0) for span in tree.spans)
-    return begin, max(end, begin + 1)
+    return tree.bounds
 
 
 def _row(span: Span, begin: int, end: int, colours: dict[str, int]) -> Row:

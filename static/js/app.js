@@ -52,6 +52,12 @@ document.addEventListener("click", (event) => {
   if (button) copy(button, button.dataset.copy ?? location.href);
 });
 
+// What could not be loaded says so where it was asked for; asking again takes that back.
+document.addEventListener("htmx:beforeRequest", (event) => event.detail.elt.removeAttribute("data-failed"));
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.failed) event.detail.elt.setAttribute("data-failed", "");
+});
+
 const waiting = document.querySelector("[data-reload]");
 if (waiting) setTimeout(() => location.reload(), Number(waiting.dataset.reload));
 

@@ -20,13 +20,13 @@ def open_trace(page: Page, site: str, workflow: str, status: str = "completed") 
     page.locator("a.row-link", has_text=workflow).first.click()
     expect(page.locator("#waterfall tbody tr").first).to_be_visible()
     # Scripts are modules, which run after the page is there.
-    page.wait_for_load_state("networkidle")
+    page.wait_for_selector("#trace[data-ready]")
 
 
 def test_from_the_failures_to_the_error_in_one_click(watched: Watched, site: str) -> None:
     page = watched.page
     page.goto(f"{site}/failures/")
-    page.locator("a.row-link", has_text="OutOfStock").click()
+    page.locator("#results a.row-link", has_text="OutOfStock").click()
     panel = page.locator("#panel")
     expect(panel.locator("[role=tab][aria-selected=true]")).to_have_text("Error")
     expect(panel.locator(".error-text")).to_contain_text("slide rule is no longer made")
@@ -101,19 +101,6 @@ def test_keys_walk_rows_and_errors_and_fold(watched: Watched, site: str) -> None
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
-def test_the_overview_chart_draws_every_span_and_selects(watched: Watched, site: str) -> None:
-    page = watched.page
-    open_trace(page, site, "chain", "failed")
-    bars = page.locator("#overview .barlayer .point")
-    expect(bars).to_have_count(page.locator("#waterfall tbody tr").count())
-    expect(page.locator("#overview .scatterlayer .point")).not_to_have_count(0)
-    box = bars.last.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(page.locator("#waterfall tr.selected")).to_have_count(1)
-    expect(page.locator("#panel [role=tab]").first).to_be_visible()
-
-
 def test_filters_change_the_list_and_the_address_without_a_reload(
     watched: Watched, site: str
 ) -> None:
@@ -146,7 +133,7 @@ def test_every_page_is_silent_fits_its_window_and_can_be_used_by_all(
     watched = Watched(context.new_page())
     page = watched.page
     page.goto(f"{site}/failures/")
-    failed = page.locator("a.row-link", has_text="OutOfStock").get_attribute("href")
+    failed = page.locator("#results a.row-link", has_text="OutOfStock").get_attribute("href")
     page.goto(f"{site}/traces/?type=Counter")
     wide = page.locator("a.row-link").last.get_attribute("href")
     problems = []
@@ -156,6 +143,7 @@ def test_every_page_is_silent_fits_its_window_and_can_be_used_by_all(
         "/workflows/",
         "/workflows/chain/",
         "/system/",
+        "/system/events/",
         "/audit/",
         failed,
         wide,
@@ -203,7 +191,7 @@ def test_without_scripts_everything_can_still_be_read(browser: Browser, site: st
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{site}/failures/")
-    page.locator("a.row-link", has_text="OutOfStock").click()
+    page.locator("#results a.row-link", has_text="OutOfStock").click()
     page.locator("#waterfall tbody tr", has_text="reserve").locator(".w-link").click()
     expect(page.locator(".error-text")).to_contain_text("slide rule is no longer made")
     context.close()

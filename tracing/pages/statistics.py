@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from tracing import services
 from tracing.critical import critical_path
-from tracing.reader import is_trace_id
+from tracing.pages.trace import tree_of
+from tracing.reader import MANY
 from tracing.statistics import Line, statistics
 from tracing.summary import Summary
 from tracing.tree import Span, TraceTree
@@ -49,10 +50,8 @@ class StatisticsView:
 
 @require_GET
 async def trace_statistics(request: HttpRequest, trace_id: str) -> HttpResponse:
-    """Show the statistics of a trace."""
-    if not is_trace_id(trace_id):
-        raise Http404("not a trace id")
-    tree = await services.current().reconstructor.reconstruct(trace_id)
+    """Show the statistics of a trace, as a page or as a tab of its page."""
+    tree = await tree_of(trace_id)
     if tree is None:
         return render(
             request,
@@ -60,7 +59,11 @@ async def trace_statistics(request: HttpRequest, trace_id: str) -> HttpResponse:
             {"trace_id": trace_id, "nav": "traces"},
             status=404,
         )
-    return render(request, "tracing/statistics.html", {"page": _view(tree)})
+    large = len(tree.spans) > MANY
+    view = await asyncio.to_thread(_view, tree) if large else _view(tree)
+    htmx = request.htmx  # type: ignore[attr-defined]
+    template = "tracing/_statistics.html" if htmx else "tracing/statistics.html"
+    return render(request, template, {"page": view})
 
 
 def _view(tree: TraceTree) -> StatisticsView:

@@ -1,26 +1,52 @@
-"""One trace: its header, overview and waterfall. Nothing that it refers to is loaded here."""
+"""One trace: its header and first rows. Nothing that it refers to is loaded here."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
-from django_htmx.http import HttpResponseStopPolling
 
 from storage import StorageError
 from tracing import services
-from tracing.overview import overview
-from tracing.summary import Summary, TraceStatus
+from tracing.reader import is_trace_id
+from tracing.rows import WINDOW, first_row
+from tracing.summary import Summary
 from tracing.tree import TraceTree
 from tracing.waterfall import Waterfall, lay_out
 from tracing.words import Word, sentence
 
-_SPAN_ID = re.compile(r"[0-9a-f]{1,32}\Z")
-_TRACE_ID = re.compile(r"[0-9a-f]{32}\Z")
+FIRST_ROWS = 300
+"""Rows that the page itself holds, readable without scripts; those fetch the others."""
+
+_SPAN_ID = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")
+_FRESH_ID = re.compile(r"[0-9a-f]{32}\Z")
+
+_MODULES = (
+    "address",
+    "chooser",
+    "data",
+    "find",
+    "finder",
+    "grid",
+    "keys",
+    "live",
+    "outline",
+    "overview",
+    "panel",
+    "row",
+    "scale",
+    "sequence",
+    "tabs",
+    "words",
+)
+
+Source = Literal["stored", "uploaded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,74 +56,92 @@ class TraceView:
     summary: Summary
     sentence: list[Word]
     waterfall: Waterfall
-    overview: dict[str, Any]
     notices: list[str]
-    failed: list[str]
-    """Spans with errors of their own, in order of rows."""
+    errors: int
+    """Spans with errors of their own."""
     selected: str
     live: bool
     marks: tuple[tuple[str, int], ...]
     """Labels of the time axis: position in per cent and nanoseconds from the start."""
+    source: Source = "stored"
+    rows_query: str = ""
+    """What the address of the rows needs so that they are the window that is asked for."""
+    rows_json: str = ""
+    """The rows themselves, where no address has them."""
+    modules: tuple[str, ...] = tuple(f"js/trace/{name}.js" for name in _MODULES)
+    """Loaded side by side: otherwise the browser would find them one import after the other."""
     nav: str = "traces"
 
 
+@gzip_page
 @require_GET
 async def trace(request: HttpRequest, trace_id: str) -> HttpResponse:
     """Show a trace. `?span=` selects one, `?from=` asks for another window of a large trace."""
-    tree = await _tree(trace_id)
+    tree = await tree_of(trace_id)
     if tree is None:
         # A run may be so new that its first events are still on their way.
         context = {"trace_id": trace_id, "nav": "traces"}
-        known = bool(_TRACE_ID.match(trace_id)) and request.GET.get("new") == "1"
+        known = bool(_FRESH_ID.match(trace_id)) and request.GET.get("new") == "1"
         return render(
             request,
             "tracing/trace_waiting.html" if known else "tracing/trace_missing.html",
             context,
             status=200 if known else 404,
         )
-    return render(request, "tracing/trace.html", {"page": _view(request, tree)})
+    return render(request, "tracing/trace.html", {"page": view_of(request, tree)})
 
 
+@never_cache
 @require_GET
 async def live(request: HttpRequest, trace_id: str) -> HttpResponse:
-    """Return what changes while the trace runs; tells htmx to stop asking once it has ended."""
+    """Return the header again: it changes while the trace runs."""
     try:
-        tree = await _tree(trace_id)
+        tree = await tree_of(trace_id)
     except StorageError:
         # Keep what is on the screen, and ask again.
         return HttpResponse(status=204)
     if tree is None:
         return HttpResponse(status=204)
-    view = _view(request, tree)
-    response = render(request, "tracing/_trace_live.html", {"page": view})
-    if not view.live:
-        return HttpResponseStopPolling(response.content)
-    return response
+    return render(request, "tracing/_trace_head.html", {"page": view_of(request, tree)})
 
 
-async def _tree(trace_id: str) -> TraceTree | None:
-    if not _TRACE_ID.match(trace_id):
-        raise Http404("a trace id has 32 hex digits")
+async def tree_of(trace_id: str) -> TraceTree | None:
+    """Return a trace by an id that somebody typed.
+
+    Raises:
+        Http404: no trace has an id like that.
+    """
+    if not is_trace_id(trace_id):
+        raise Http404("not a trace id")
     return await services.current().reconstructor.reconstruct(trace_id)
 
 
-def _view(request: HttpRequest, tree: TraceTree) -> TraceView:
+def selected_span(request: HttpRequest) -> str | None:
+    """Return the span that the address selects."""
     selected = request.GET.get("span", "")
-    if not _SPAN_ID.match(selected):
-        selected = ""
+    return selected if _SPAN_ID.match(selected) else None
+
+
+def asked_row(request: HttpRequest) -> int | None:
+    """Return the row at which the address asks for a window to begin."""
     asked = request.GET.get("from", "")
-    first = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else None
-    summary = tree.summary
-    pending = summary.status is TraceStatus.FAILED and summary.pending > 0
-    total = summary.duration_ns
+    return int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else None
+
+
+def view_of(request: HttpRequest, tree: TraceTree, source: Source = "stored") -> TraceView:
+    """Return what the page shows of a trace."""
+    selected, asked = selected_span(request), asked_row(request)
+    total = tree.summary.duration_ns
+    first = first_row(tree, selected, asked, WINDOW)
     return TraceView(
-        summary=summary,
+        summary=tree.summary,
         sentence=sentence(tree),
-        waterfall=lay_out(tree, selected=selected or None, first=first),
-        overview=overview(tree),
+        waterfall=lay_out(tree, selected=selected, first=asked, window=FIRST_ROWS),
         notices=tree.notices,
-        failed=[span.span_id for span in tree.spans if span.errors],
-        selected=selected,
-        live=summary.status is TraceStatus.RUNNING or pending,
+        errors=len(tree.failing),
+        selected=selected or "",
+        live=source == "stored" and tree.summary.live,
         marks=tuple((f"{quarter * 25}%", total * quarter // 4) for quarter in range(5)),
+        source=source,
+        rows_query=f"?from={first}" if len(tree.spans) > WINDOW else "",
     )

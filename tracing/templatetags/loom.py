@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django import template
+from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from tracing.jsontree import tree_lines, visible
+from tracing.jsontree import BRIEF, FULL, SMALL, Budget, plain, tree_lines, visible
 
 register = template.Library()
 
@@ -82,7 +83,13 @@ def short(identifier: str) -> str:
 @register.filter
 def clean(text: Any) -> str:
     """Make hostile text visible and bounded; the template escapes it."""
-    return visible(str(text), 4_000)
+    return visible(plain(text), 4_000)
+
+
+@register.filter
+def head(text: Any, length: int) -> str:
+    """Make the beginning of hostile text visible; it says how much is left out."""
+    return visible(plain(text), length)
 
 
 @register.filter
@@ -129,7 +136,23 @@ def sparkline(counts: Sequence[int]) -> SafeString:
     )
 
 
-@register.inclusion_tag("tracing/_json.html")
-def json_tree(value: Any) -> dict[str, Sequence[Any]]:
-    """Show a JSON value as a folding tree."""
-    return {"lines": tree_lines(value)}
+@register.inclusion_tag("tracing/_json.html", takes_context=True)
+def json_tree(
+    context: Context, value: Any, size: str = "full", paths: str = ""
+) -> dict[str, Sequence[Any] | str]:
+    """Show a JSON value as a folding tree: "full", "brief" or "small".
+
+    All trees of a page share its `budget`, if it has one. `paths` is an address that takes a
+    `path`: each line then asks it for its own.
+    """
+    budget = getattr(context.get("page"), "budget", None)
+    lines = tree_lines(
+        value,
+        _SIZES[size],
+        budget if isinstance(budget, Budget) else None,
+        paths=bool(paths),
+    )
+    return {"lines": lines, "paths": paths}
+
+
+_SIZES = {"full": FULL, "brief": BRIEF, "small": SMALL}
