@@ -67,13 +67,14 @@ async def test_sample_runs_fail_recover_and_complete_and_every_reference_loads(
     loom: Loom,
 ) -> None:
     assert await seed_when_empty() == len(RUNS)
-    await settled(loom)
+    await settled(loom, suspended=1)
     assert await seed_when_empty() == 0
     traces = (await loom.reader.find_traces(limit=50)).traces
     found = [trace.status for trace in traces]
     assert found.count(TraceStatus.FAILED) == 3
     assert found.count(TraceStatus.RECOVERED) == 1
-    assert found.count(TraceStatus.COMPLETED) == 6
+    assert found.count(TraceStatus.COMPLETED) == 7
+    assert found.count(TraceStatus.RUNNING) == 1
     failed = await loom.reader.find_traces(TraceFilter(status=TraceStatus.FAILED))
     for summary in failed.traces:
         tree = await loom.reconstructor.reconstruct(summary.trace_id)
@@ -92,6 +93,9 @@ async def test_what_happens_is_recorded_without_a_line_in_the_actors(
     loom: Loom, transactional_db: None
 ) -> None:
     await seed_when_empty()
+    await settled(loom, suspended=1)
+    (undecided,) = await loom.inspector.suspended("LoanApproval", limit=2)
+    await loom.runtime.send_event(undecided, "decision", {"approved": True})
     await AsyncClient().post("/workflows/chain/", {"chain-depth": 1, "chain-fail_at": 0})
     # A flaky bureau fails about every second time, so of many runs some are retried.
     for number in range(16):
@@ -134,6 +138,14 @@ async def test_what_happens_is_recorded_without_a_line_in_the_actors(
         "activity:failed",
         "activity:retried",
         "child:spawned",
+        "event:awaited",
+        "event:received",
+        "turn:suspended",
+        "turn:replayed",
+        "saga:started",
+        "saga:step_completed",
+        "saga:compensating",
+        "saga:compensated",
         f"{family}:read",
         f"{family}:write",
         "lock:acquired",

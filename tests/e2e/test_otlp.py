@@ -91,7 +91,7 @@ def test_a_run_that_another_service_started_is_one_waterfall_with_it(tmp_path: P
         trace_id = f"{span.get_span_context().trace_id:032x}"
         page = shown(address, trace_id, "POST /checkout", "<code>chain</code> completed")
         provider.shutdown()
-    rows = re.findall(r'<tr id="s-([0-9a-f]{16})"[^>]*aria-level="(\d+)".*?<b>([^<]*)</b>', page)
+    rows = re.findall(r'id="s-([0-9a-f]{16})"[^>]*aria-level="(\d+)".*?<b>([^<]*)</b>', page)
     assert [(level, name) for _, level, name in rows[:3]] == [
         ("1", "POST /checkout"),
         ("2", "POST /workflows/&lt;slug:name&gt;/"),
@@ -120,7 +120,7 @@ def test_our_spans_arrive_at_another_back_end_with_their_ids_and_parents(
         for span in scope.spans
         if span.trace_id.hex() == trace_id
     ]
-    rows = dict(re.findall(r'<tr id="s-([0-9a-f]{16})".*?<b>([^<]*)</b>', page))
+    rows = dict(re.findall(r'id="s-([0-9a-f]{16})".*?<b>([^<]*)</b>', page))
     assert {span.span_id.hex() for span in found} == set(rows)
     by_id = {span.span_id.hex(): span for span in found}
     (root,) = [span for span in found if span.parent_span_id.hex() not in by_id]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.builders import TRACE, event
 from tracing import Event, Trace, TraceStatus, TraceTree
 from tracing.build import build_tree
-from tracing.overview import overview
 from tracing.registry import REGISTRY
+from tracing.rows import rows_document
 from tracing.statistics import statistics
 from tracing.tally import Tally
 from tracing.waterfall import WINDOW, lay_out
@@ -138,7 +138,7 @@ def test_a_hundred_thousand_siblings_are_built_laid_out_and_summed_up() -> None:
     assert len(tree.roots[0].children) == 100_000
     found = lay_out(tree, selected=f"{99_999:016x}")
     assert (len(found.rows), found.total) == (1_000, 100_001)
-    assert overview(tree)["total"] == 100_001
+    assert rows_document(tree)["total"] == 100_001
     assert sentence(tree)
     assert sum(line.spans for line in statistics(tree)) == 100_001
 

@@ -49,13 +49,13 @@ def login(with_login: None) -> Callable[..., Awaitable[AsyncClient]]:
     return enter
 
 
-async def settled(loom: Loom) -> list[Summary]:
-    """Wait until nothing is under way and all of it is stored; return the traces."""
+async def settled(loom: Loom, *, suspended: int = 0) -> list[Summary]:
+    """Wait until nothing but suspended turns is under way and all is stored; return the traces."""
     async with asyncio.timeout(30):
         while True:
             depth = await loom.queue.depth()
             busy = loom.worker is not None and loom.worker.stats().running
-            if not (depth.ready or depth.delayed or depth.leased or busy):
+            if not (depth.ready or depth.delayed != suspended or depth.leased or busy):
                 break
             await asyncio.sleep(0.01)
     assert loom.writer is not None
@@ -69,7 +69,8 @@ def text(response: Any) -> str:
 
 def panel_links(page: str) -> list[str]:
     """Return the addresses of the rows' panels, in order, each once."""
-    return list(dict.fromkeys(re.findall(r'hx-get="(/traces/[0-9a-f]+/spans/[0-9a-f]+/)"', page)))
+    links = re.findall(r'w-link" href="(/traces/[0-9a-f]+/spans/[0-9a-f]+/)"', page)
+    return list(dict.fromkeys(links))
 
 
 def tabs_and_references(panel: str) -> set[str]:

@@ -56,6 +56,7 @@ async def test_referenced_data_is_in_the_expanded_parts_alone(
     (trace,) = await settled(loom)
 
     for address in (
+        "/",
         "/traces/",
         f"/traces/{trace.trace_id}/",
         "/failures/",
