@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -31,8 +31,9 @@ class Failure:
     """One failed message.
 
     Attributes:
-        at_ns: time of its last failure.
+        at_ns: time of its last failure; 0 while only its recovery is known.
         attempts: attempts so far.
+        outcome_ns: time of the event that says the outcome.
     """
 
     trace_id: str
@@ -44,10 +45,11 @@ class Failure:
     error_type: str
     fingerprint: str | None
     outcome: FailureOutcome
+    outcome_ns: int
 
     def to_document(self) -> dict[str, Any]:
         actor_type = None if self.actor is None else self.actor.partition("/")[0]
-        return {
+        body = {
             "id": f"f-{self.span_id}",
             "trace_id": self.trace_id,
             "k": FAILURE,
@@ -55,70 +57,81 @@ class Failure:
             "actor": self.actor,
             "actorType": actor_type,
             "name": self.message_type,
-            "failedAt": self.at_ns // 1000,
             "attempts": self.attempts,
             "errorType": self.error_type,
             "fingerprint": self.fingerprint,
             "outcome": self.outcome.value,
+            "outcomeAt": self.outcome_ns // 1000,
         }
+        if self.error_type:
+            # Without it no list shows the document.
+            body["failedAt"] = self.at_ns // 1000
+        return body
 
     @classmethod
     def from_document(cls, body: Mapping[str, Any]) -> Failure:
+        failed_at = body.get("failedAt", 0)
         return cls(
             body["trace_id"],
             body["span"],
             body["actor"],
             body["name"],
-            body["failedAt"] * 1000,
+            failed_at * 1000,
             body["attempts"],
             body["errorType"],
             body["fingerprint"],
             FailureOutcome(body["outcome"]),
+            body.get("outcomeAt", failed_at) * 1000,
         )
 
 
 def failures_in(events: Sequence[Event]) -> dict[str, Failure]:
     """Return what the events say of failed messages, by span.
 
-    A completion after failed attempts has no error type of its own; "" stands for the one that an
-    earlier event named.
+    A completion after failed attempts has no error type of its own; "" stands for the one that
+    another event names.
     """
     found: dict[str, Failure] = {}
     for event in [event for event in events if event.type in _OUTCOMES]:
         outcome = _OUTCOMES[event.type]
         if outcome is FailureOutcome.RECOVERED and event.attempt < 2:
             continue
+        # In microseconds, as it is stored: what is compared must not depend on who stored it.
+        at_ns = event.time_ns // 1000 * 1000
         new = Failure(
             event.trace_id,
             event.span_id,
             event.actor,
             event.name or "",
-            event.time_ns,
+            at_ns if event.error_type else 0,
             event.attempt,
             event.error_type or "",
             event.fingerprint,
             outcome,
+            at_ns,
         )
         found[event.span_id] = later(found.get(event.span_id), new)
     return found
 
 
 def later(old: Failure | None, new: Failure) -> Failure:
-    """Return what is known after both, in whichever order they arrive."""
+    """Return what is known after both, which does not depend on their order."""
     if old is None:
         return new
-    first, last = sorted((old, new), key=lambda failure: (failure.at_ns, failure.attempts))
-    if last.error_type:
-        return last
-    # A recovery: the failure itself was the earlier one, and keeps its time.
-    return Failure(
-        last.trace_id,
-        last.span_id,
-        last.actor,
-        last.message_type,
-        first.at_ns,
-        last.attempts,
-        first.error_type,
-        first.fingerprint,
-        last.outcome,
+    failed = max(
+        old,
+        new,
+        key=lambda one: (
+            *(one.at_ns, one.error_type, one.fingerprint or "", one.actor or "", one.message_type),
+        ),
     )
+    last = max(old, new, key=lambda one: (one.outcome_ns, _RANK[one.outcome]))
+    return replace(
+        failed,
+        attempts=max(old.attempts, new.attempts),
+        outcome=last.outcome,
+        outcome_ns=last.outcome_ns,
+    )
+
+
+_RANK = {outcome: rank for rank, outcome in enumerate(FailureOutcome)}

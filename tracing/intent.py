@@ -11,6 +11,7 @@ its etag, with watermarks that say which segments it counts.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable
 
 from storage import (
@@ -45,6 +46,7 @@ class Intent:
         self._stored: frozenset[str] = frozenset()
         self._stored_ns = 0
         self._may_exist = False
+        self._writing = asyncio.Lock()
 
     async def cover(self, traces: Collection[str]) -> None:
         """Store that these traces, and no others, are being written.
@@ -52,6 +54,11 @@ class Intent:
         Raises:
             storage.StorageError: it is not stored; do not write.
         """
+        # One at a time: the document must name the traces of all who asked.
+        async with self._writing:
+            await self._cover(traces)
+
+    async def _cover(self, traces: Collection[str]) -> None:
         now = self._clock()
         # One that grows old may be taken for left behind, and be removed.
         fresh = now - self._stored_ns < ABANDONED_SECONDS * 500_000_000

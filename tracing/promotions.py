@@ -5,9 +5,6 @@ from __future__ import annotations
 from storage import Container, Query, Where
 from tracing.event import Clock
 
-_OVERLAP_US = 15_000_000
-"""Asked for again each time: clocks differ, and a promotion is stored a little after its time."""
-
 
 class Promotions:
     """Follows the summaries that say so. One indexed query per call, whatever the traffic."""
@@ -15,7 +12,10 @@ class Promotions:
     def __init__(self, container: Container, *, clock: Clock, since_seconds: float) -> None:
         self._container = container
         self._clock = clock
-        self._asked_us = clock() // 1000 - int(since_seconds * 1e6)
+        # Asked for again each time: clocks differ, and a writer whose store was away stores a
+        # promotion long after its time. What is held longer ago is gone anyway.
+        self._overlap_us = int(since_seconds * 1e6)
+        self._asked_us = clock() // 1000
 
     async def latest(self) -> list[str]:
         """Return traces promoted since the last call, and some that were told before.
@@ -24,7 +24,7 @@ class Promotions:
             storage.StorageError: the next call returns them.
         """
         asked = self._clock() // 1000
-        since = Where("promotedAt", ">=", self._asked_us - _OVERLAP_US)
+        since = Where("promotedAt", ">=", self._asked_us - self._overlap_us)
         found: list[str] = []
         cursor: str | None = None
         while True:

@@ -49,7 +49,7 @@ class TraceSink:
         self._writer = writer
         self._sequence = 0
         self._known: OrderedDict[str, Document] = OrderedDict()
-        self._owed: OrderedDict[str, Tally] = OrderedDict()
+        self._owed: OrderedDict[str, list[tuple[int, Tally]]] = OrderedDict()
         self.segments = 0
         self.bytes = 0
 
@@ -61,9 +61,6 @@ class TraceSink:
         self._sequence += 1
         tally = Tally(promoted=(promoted_ns or 0) // 1000)
         tally.add(events)
-        owed = self._owed.pop(events[0].trace_id, None)
-        if owed is not None:
-            tally.merge(owed)
         document = segment.encode(f"{self._writer}-{self._sequence}", events)
         if tally.promoted:
             document["u"] = tally.promoted
@@ -130,6 +127,7 @@ class TraceSink:
             for batch, result in zip(sent, results, strict=True):
                 if isinstance(result, Document):
                     known[batch.trace_id] = result
+                    self._owed.pop(batch.trace_id, None)
                 elif isinstance(result, Conflict | PreconditionFailed) or (
                     isinstance(result, NotFound) and known[batch.trace_id] is not None
                 ):
@@ -152,22 +150,24 @@ class TraceSink:
             self._known.popitem(last=False)
 
     def _owe(self, batch: Batch) -> None:
-        self._owed[batch.trace_id] = batch.tally
+        self._owed.setdefault(batch.trace_id, []).append((batch.sequence, batch.tally))
         while len(self._owed) > MAX_KNOWN:
             self._owed.popitem(last=False)
 
     def _next_summary(self, batch: Batch, known: Document | None) -> Write | None:
         """Return the write that counts the batch, or None when it is counted already."""
-        if known is None:
-            marks = {self._writer: batch.sequence}
-            return Write(batch.tally.to_document(batch.trace_id, marks))
-        marks = known.body["marks"]
-        if marks.get(self._writer, 0) >= batch.sequence:
+        marks: dict[str, int] = {} if known is None else known.body["marks"]
+        counted = marks.get(self._writer, 0)
+        if counted >= batch.sequence:
             return None
-        tally = Tally.from_document(known.body)
+        tally = Tally() if known is None else Tally.from_document(known.body)
         tally.merge(batch.tally)
+        for sequence, owed in self._owed.get(batch.trace_id, ()):
+            # A repair may have counted it meanwhile.
+            if sequence > counted:
+                tally.merge(owed)
         body = tally.to_document(batch.trace_id, {**marks, self._writer: batch.sequence})
-        return Write(body, known.etag)
+        return Write(body, None if known is None else known.etag)
 
     async def _summaries(
         self, traces: Sequence[str], errors: dict[str, StorageError]
@@ -196,21 +196,21 @@ async def store_failures(container: Container, failures: Iterable[Failure]) -> N
 
 async def _store_failure(container: Container, failure: Failure) -> None:
     body = failure.to_document()
+    # A recovery follows a failure, which is stored already; it is kept even if it is not.
+    new = bool(failure.error_type)
     while True:
-        try:
-            if failure.error_type:
+        if new:
+            try:
                 await container.create(body)
                 return
-            raise Conflict
-        except Conflict:
-            pass
+            except Conflict:
+                pass
         try:
             found = await container.read(body["id"], body["trace_id"])
             merged = later(Failure.from_document(found.body), failure)
             await container.replace(merged.to_document(), if_etag=found.etag)
+            return
         except PreconditionFailed:
-            continue
+            new = False
         except NotFound:
-            if failure.error_type:
-                continue
-        return
+            new = True

@@ -77,13 +77,22 @@ class Tally:
         if event.type == "queue:enqueued" and event.name is not None:
             self.message_types.add(event.name)
         key = (rank, event.time_ns // 1000)
-        if key < self.root_key:
-            self.root_key = key
-            self.root = event.name or event.type
-            self.root_actor = event.actor
-            self.correlation = next(
+        if key <= self.root_key:
+            named = Tally(root=event.name or event.type, root_actor=event.actor, root_key=key)
+            named.correlation = next(
                 (ref.partition for ref in event.refs if ref.kind is RefKind.MESSAGE), None
             )
+            self._take_root(named)
+
+    def _take_root(self, other: Tally) -> None:
+        """Take over the better root; of two that are equally good, the same one on both sides."""
+        if other._root < self._root:
+            self.root_key, self.root = other.root_key, other.root
+            self.root_actor, self.correlation = other.root_actor, other.correlation
+
+    @property
+    def _root(self) -> tuple[tuple[int, int], str, str, str]:
+        return self.root_key, self.root, self.root_actor or "", self.correlation or ""
 
     def merge(self, other: Tally) -> None:
         """Add another tally of other events of the same trace."""
@@ -98,9 +107,7 @@ class Tally:
         self.message_types |= other.message_types
         self.error_types |= other.error_types
         self._bound()
-        if other.root_key < self.root_key:
-            self.root_key, self.root = other.root_key, other.root
-            self.root_actor, self.correlation = other.root_actor, other.correlation
+        self._take_root(other)
 
     def _bound(self) -> None:
         # The smallest names of both sides are the smallest of all: the bound keeps merges exact.

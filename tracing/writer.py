@@ -356,7 +356,7 @@ class TraceWriter:
                     left -= self._reject(events, error)
             while batches:
                 try:
-                    errors = await self._sink.store_many(batches)
+                    errors = await self._store(batches)
                 except Exception as error:  # a fault of ours or of the engine: never the work's
                     left -= sum(self._reject(batch.events, error) for batch in batches)
                     return
@@ -383,6 +383,17 @@ class TraceWriter:
             raise
         finally:
             self._buffered -= left
+
+    async def _store(self, batches: Sequence[Batch]) -> Mapping[str, StorageError]:
+        """Store batches; return the errors by trace."""
+        try:
+            # Again before each try: after a long outage the intent may have been removed.
+            await self._intent.cover({*self._busy, *self._due})
+        except Unavailable as error:
+            return {batch.trace_id: error for batch in batches}
+        except Exception as error:
+            logger.warning("the trace writer's intent was rejected (%s)", type(error).__name__)
+        return await self._sink.store_many(batches)
 
     def _stored(self, events: Sequence[Event]) -> int:
         self._written += len(events)

@@ -47,16 +47,16 @@ def test_a_loan_is_approved_with_a_click_and_its_trace_completes(
     expect(page.locator(".turn")).to_contain_text("No turn waits", timeout=10_000)
     page.get_by_role("link", name="Its traces").click()
     page.wait_for_url("**/traces/?actor=*")
-    run = page.locator("a.row-link", has_text="loan-approval")
+    run = page.locator("tbody tr", has_text="loan-approval")
     for _ in range(50):
-        if run.count():
+        if run.filter(has_text="completed").count():
             break
         # Traces are written a moment after what they tell of.
         page.wait_for_timeout(100)
         page.reload()
-    run.click()
+    run.locator("a.row-link").click()
     page.wait_for_url(re.compile(r"/traces/[0-9a-f]{32}/"))
-    expect(page.locator(".trace-title .status")).to_have_text("completed", timeout=10_000)
+    expect(page.locator(".trace-title .status")).to_have_text("completed")
     expect(page.locator("#waterfall")).to_contain_text("pay_out")
 
 

@@ -56,9 +56,9 @@ async def test_a_workflow_is_run_and_its_trace_opened(loom: Loom, transactional_
     assert "Grace Hopper" in message
     state = text(await client.get(f"{submit}?tab=state", headers=HTMX))
     assert "$.applicant" in state
-    family = "cosmosdb" if loom.store.engine == "cosmos" else "store"
     effects = text(await client.get(f"{submit}?tab=effects", headers=HTMX))
-    assert f"{family}:write" in effects
+    assert "Documents written" in effects
+    assert "actor-journals/000000000000" in effects
     listed = text(await client.get("/traces/?type=Disbursement&status=completed"))
     assert trace.trace_id in listed
 

@@ -463,7 +463,7 @@ BODIES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 @given(st.lists(BODIES, max_size=6))
 def test_no_document_keeps_the_others_from_being_read_and_shown(
     bodies: list[dict[str, Any]],

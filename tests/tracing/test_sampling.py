@@ -34,7 +34,9 @@ from tracing import hold as hold_module
 from tracing import writer as writer_module
 from tracing.containers import FAILURE, SEGMENT, SUMMARY, TRACE_EVENTS
 from tracing.hold import PROMOTING, Hold
+from tracing.promotions import Promotions
 from tracing.registry import REGISTRY
+from tracing.sink import TraceSink
 
 START = event("message:started").time_ns
 IDS = st.integers(0, 2**128 - 1).map(lambda number: f"{number:032x}")
@@ -596,6 +598,18 @@ async def test_two_writers_that_both_see_a_failure_keep_the_trace_once() -> None
     assert await read(container, told[0].trace_id) == as_stored([*told, *again])
     (summary,) = (await TraceReader(container).find_traces()).traces
     assert (summary.events, summary.errors) == (len(told) * 2, 2)
+
+
+async def test_a_promotion_is_heard_of_however_long_its_writer_had_to_wait_for_the_store() -> None:
+    """After an outage a writer may pause for longer than the others, who ask meanwhile."""
+    container, now = MemoryContainer(TRACE_EVENTS), [START]
+    promotions = Promotions(container, clock=lambda: now[0], since_seconds=60)
+    sink = TraceSink(container, writer="w")
+    batch = sink.batch([unsampled("message:failed", 1)], promoted_ns=now[0])
+    now[0] += int(writer_module.LONGEST_PAUSE * 1e9)
+    assert await promotions.latest() == []
+    await sink.store(batch)
+    assert await promotions.latest() == [name(1)]
 
 
 # Actors

@@ -36,7 +36,7 @@ _UNSEEN = re.compile(
 class Elements(HTMLParser):
     """Finds what a page must not have: elements and attributes that came out of data."""
 
-    NEVER = frozenset({"img", "i", "u", "br", "iframe", "object", "embed", "style", "base"})
+    NEVER = frozenset({"img", "u", "br", "iframe", "object", "embed", "style", "base"})
 
     def __init__(self) -> None:
         super().__init__()

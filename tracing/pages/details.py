@@ -22,6 +22,7 @@ Loaded = Mapping[Ref, Resolved]
 
 HEAD_FRAMES = 3
 """Stack frames that are shown before one asks for the others."""
+MAX_FRAMES = 50
 MAX_ATTEMPTS = 10
 """Failed attempts of one message whose errors are loaded: the latest."""
 MAX_RECORDS = 60
@@ -203,7 +204,7 @@ def _raised(pointer: Pointer) -> list[Raised]:
                 plain(error.get("message")),
                 bool(error.get("retryable", True)),
                 frames[:HEAD_FRAMES],
-                frames[HEAD_FRAMES:],
+                frames[HEAD_FRAMES:MAX_FRAMES],
             )
         )
     return found

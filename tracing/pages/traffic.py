@@ -19,6 +19,8 @@ T = TypeVar("T")
 FEW = 20
 """Messages and waits that the Message tab lists; the Effects tab lists `MANY`."""
 MANY = 100
+MAX_ID = 300
+"""Characters of an id that are shown; those that the runtime makes are shorter."""
 _TOLD = ("sentAt", "sender")
 """Metadata that the tab tells in other words."""
 
@@ -163,10 +165,10 @@ def message_view(tree: TraceTree, turn: Span, message: Pointer, pointers: Pointe
     metadata = noted if isinstance(noted, dict) else {}
     return MessageView(
         message=message,
-        id=plain(value.get("messageId")),
-        type=plain(value.get("messageType")),
-        to=plain(value.get("actorId")),
-        run=plain(value.get("correlationId")),
+        id=_id(value.get("messageId")),
+        type=_id(value.get("messageType")),
+        to=_id(value.get("actorId")),
+        run=_id(value.get("correlationId")),
         size=json_size(value.get("payload")),
         sent_ns=time_ns(metadata.get("sentAt")),
         metadata=[(name, fact) for name, fact in metadata.items() if name not in _TOLD][:FEW],
@@ -177,6 +179,10 @@ def message_view(tree: TraceTree, turn: Span, message: Pointer, pointers: Pointe
         sent=_sent([*effects.sent, *effects.spawned], turn, pointers, FEW),
         waits=_waits(effects, turn, pointers, FEW),
     )
+
+
+def _id(value: Any) -> str:
+    return plain(value)[:MAX_ID]
 
 
 def effects_view(trace_id: str, turn: Span, pointers: Pointers) -> EffectsView:

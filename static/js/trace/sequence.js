@@ -51,6 +51,10 @@ export function drawSequence(box, view, select) {
   const [left, top] = before ? [before.scrollLeft, before.scrollTop] : [0, 0];
   box.replaceChildren(...notes(trace, all, lines), scroll);
   scroll.scrollTo(left, top);
+  if (box.dataset.selected !== String(view.selected)) {
+    box.dataset.selected = String(view.selected);
+    svg.querySelector(".selected")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
 }
 
 const x = (line) => LEFT + line * LINE + LINE / 2;
