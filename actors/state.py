@@ -92,10 +92,23 @@ def reusable(commands: list[JournalEntry]) -> list[JournalEntry]:
     """Return the commands that a new attempt is answered from.
 
     A failed activity is worth running again, and what followed it may have depended on the
-    failure; everything before it happened and is not repeated.
+    failure; everything before it happened and is not repeated. Nor is what cannot be taken back,
+    and all before that: an event that was taken, a saga that was undone, messages that were sent
+    when the turn was suspended.
     """
-    for entry in commands:
+    kept = max((place for place, entry in enumerate(commands) if entry.type in _FINAL), default=-1)
+    for entry in commands[kept + 1 :]:
         if entry.type is EntryType.ACTIVITY_FAILED:
             failed = entry.data["seq"]
             return [command for command in commands if command.data["seq"] < failed]
     return commands
+
+
+_FINAL = frozenset(
+    {
+        EntryType.SUSPENDED,
+        EntryType.EVENT_RECEIVED,
+        EntryType.CANCELLED,
+        EntryType.SAGA_COMPENSATING,
+    }
+)

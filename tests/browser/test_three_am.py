@@ -154,8 +154,10 @@ def test_nothing_nasty_becomes_part_of_the_page(watched: Watched, nasty_site: st
                 panel.get_by_role("tab", name=tab, exact=True).click()
             expect(panel.locator("[role=tab][aria-selected=true]")).to_have_text(tab)
             check_nothing_was_injected(page)
-        for chip in panel.locator(".chip.ask").all()[:2]:
-            chip.click()
+        # Each that is asked for becomes a link, so the next one is the first that is left.
+        for _ in range(min(2, panel.locator(".chip.ask").count())):
+            with page.expect_response(re.compile("/refs/")):
+                panel.locator(".chip.ask").first.click()
         for detail in panel.locator("summary").all()[:3]:
             detail.hover()
         check_nothing_was_injected(page)
@@ -254,8 +256,10 @@ def test_every_tab_fits_and_can_be_used_by_all(
     for tab in panel.locator("[role=tab]").all_inner_texts():
         panel.get_by_role("tab", name=tab, exact=True).click()
         expect(panel.locator("[role=tab][aria-selected=true]")).to_have_text(tab)
-        for chip in panel.locator(".chip.ask").all()[:2]:
-            chip.click()
+        # Each that is asked for becomes a link, so the next one is the first that is left.
+        for _ in range(min(2, panel.locator(".chip.ask").count())):
+            with page.expect_response(re.compile("/refs/")):
+                panel.locator(".chip.ask").first.click()
         page.wait_for_load_state("networkidle")
         wide = panel.evaluate("(panel) => panel.scrollWidth - panel.clientWidth")
         assert wide <= 0, f"{tab} is {wide} px too wide at {width}"
