@@ -46,9 +46,9 @@ class Pointer:
             return f"version {id}"
         if kind is RefKind.JOURNAL_ENTRY:
             return id.partition(":")[0]
-        if kind is RefKind.DOCUMENT or len(id) <= 16:
-            return id
-        return f"{id[:8]}…"
+        container, _, document = id.rpartition("/") if kind is RefKind.DOCUMENT else ("", "", id)
+        short = document if len(document) <= 16 else f"{document[:8]}…"
+        return f"{container}/{short}" if container else short
 
     @property
     def loaded(self) -> bool:
