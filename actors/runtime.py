@@ -16,7 +16,7 @@ from actors.message import Message, address
 from actors.queues.port import MessageQueue
 from actors.state import Fold
 from actors.stores import StateStore
-from actors.telemetry import SpanEmitter, message_ref, message_span, state_ref
+from actors.telemetry import Run, SpanEmitter, report_enqueued, state_ref
 from actors.workflow import Workflow
 from tracing import TraceContext, TraceWriter
 
@@ -35,14 +35,6 @@ class Started:
     message_id: str
     correlation_id: str
     trace_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A run that begins: its workflow's name and its span."""
-
-    name: str
-    trace: TraceContext
 
 
 class ActorRuntime:
@@ -189,22 +181,14 @@ class ActorRuntime:
         if archive is not None:
             await archive.store(messages)
         # Taken before: once it is enqueued, a worker may report on it, which comes later in time.
-        at_ns = None if self.tracer is None else self.tracer.now()
+        at_ns = 0 if self.tracer is None else self.tracer.now()
         added = await self.queue.enqueue(messages)
         if self.tracer is None:
             return
         for message, new in zip(messages, added, strict=True):
-            span = message_span(self.tracer, message, 0) if new else None
-            if span is None:
-                continue
-            run = opens.get(message.message_id) if opens else None
-            if run is not None:
-                SpanEmitter(self.tracer, run.trace, message.actor_id, run.name).emit(
-                    "workflow:started", message_ref(message), at_ns=at_ns
-                )
-            span.emit(
-                "queue:enqueued", message_ref(message), at_ns=at_ns, peer=message.metadata.sender
-            )
+            if new:
+                run = opens.get(message.message_id) if opens else None
+                report_enqueued(self.tracer, message, at_ns, run)
 
     async def activate(self, actor_id: str, span: SpanEmitter | None = None) -> Fold:
         """Return the actor, from memory when it is in use, else from its store."""
@@ -212,13 +196,13 @@ class ActorRuntime:
         if fold is not None:
             self._active.move_to_end(actor_id)
             return fold
-        fold = await self.state_store.load(actor_id, None if span is None else span.context)
+        fold = await self.state_store.load(actor_id, span)
         self._active[actor_id] = fold
         if span is not None:
             if fold.version == 0:
                 span.emit("actor:created")
             else:
-                span.emit("actor:activated", state_ref(actor_id, fold.version))
+                span.emit("actor:activated", state_ref(fold.version))
         while len(self._active) > MAX_ACTIVE:
             self.deactivate(next(iter(self._active)))
         return fold
@@ -232,11 +216,10 @@ class ActorRuntime:
         # A snapshot in the middle of a turn would hide that turn's journaled commands.
         if fold.version - fold.snapshot_version < SNAPSHOT_EVERY or fold.open_turns:
             return
-        trace = None if span is None else span.context
         if fold.version - fold.compacted >= COMPACT_EVERY:
-            await self.state_store.compact(fold, trace)
+            await self.state_store.compact(fold, span)
             return
-        await self.state_store.save(fold.actor_id, fold.state(), trace, compacted=fold.compacted)
+        await self.state_store.save(fold.actor_id, fold.state(), span, compacted=fold.compacted)
         fold.snapshot_version = fold.version
 
     def _span_below(self, parent: TraceContext | None, name: str) -> TraceContext | None:

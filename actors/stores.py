@@ -19,9 +19,9 @@ from actors.journal import (
     record_id,
 )
 from actors.state import ActorState, Fold
+from actors.telemetry import SpanEmitter, document_ref
 from storage import Container, ContainerSpec, NotFound, PreconditionFailed, Query, Where
 from storage.memory import MemoryContainer
-from tracing import Event, Ref, RefKind, TraceContext, TraceWriter
 
 ACTOR_STATES = ContainerSpec("actor-states", "actorId", default_ttl=-1)
 SNAPSHOT_ID = "snapshot"
@@ -35,10 +35,10 @@ SHORT_JOURNAL = 1_000
 class StateStore(Protocol):
     """Keeps the journal and the latest snapshot of every actor.
 
-    `trace` is the span that the access belongs to; None leaves no event.
+    `span` is what the access belongs to; None leaves no event.
     """
 
-    async def load(self, actor_id: str, trace: TraceContext | None = None) -> Fold:
+    async def load(self, actor_id: str, span: SpanEmitter | None = None) -> Fold:
         """Return the actor as its snapshot and the journal after it make it; empty if new."""
 
     async def append(
@@ -49,7 +49,7 @@ class StateStore(Protocol):
         *,
         message_id: str,
         turn: str,
-        trace: TraceContext | None = None,
+        span: SpanEmitter | None = None,
     ) -> JournalRecord:
         """Append to the journal; raises `JournalConflict` like `Journal.append`."""
 
@@ -57,7 +57,7 @@ class StateStore(Protocol):
         self,
         actor_id: str,
         state: ActorState,
-        trace: TraceContext | None = None,
+        span: SpanEmitter | None = None,
         *,
         compacted: int = 0,
     ) -> None:
@@ -67,7 +67,7 @@ class StateStore(Protocol):
             TooLarge: the state exceeds 1 MiB.
         """
 
-    async def compact(self, fold: Fold, trace: TraceContext | None = None) -> None:
+    async def compact(self, fold: Fold, span: SpanEmitter | None = None) -> None:
         """Let the journal before the actor's present version expire; the snapshot is written too.
 
         States of that time can be rebuilt until then: `journal.JOURNAL_TTL` from now.
@@ -98,17 +98,15 @@ class CosmosStateStore:
         self,
         states: Container,
         journals: Container,
-        tracer: TraceWriter | None = None,
         *,
         engine: str = "cosmos",
     ) -> None:
         self._states = states
         self._journal = Journal(journals)
-        self._tracer = tracer
         family = "cosmosdb" if engine == "cosmos" else "store"
         self._read_event, self._write_event = f"{family}:read", f"{family}:write"
 
-    async def load(self, actor_id: str, trace: TraceContext | None = None) -> Fold:
+    async def load(self, actor_id: str, span: SpanEmitter | None = None) -> Fold:
         started = time.monotonic_ns()
         snapshot = await self._snapshot(actor_id)
         found = snapshot is not None
@@ -117,10 +115,10 @@ class CosmosStateStore:
         async for record in self._journal.records(actor_id, since=fold.version):
             fold.apply(record)
         # A new actor has neither; an event may only name a document that exists.
-        if trace is not None and (found or fold.version):
+        if span is not None and (found or fold.version):
             name = ACTOR_STATES.name if found else ACTOR_JOURNALS.name
             document = SNAPSHOT_ID if found else record_id(0)
-            self._emit(self._read_event, trace, actor_id, name, document, started)
+            _report(span, self._read_event, name, document, started)
         return fold
 
     async def append(
@@ -131,45 +129,39 @@ class CosmosStateStore:
         *,
         message_id: str,
         turn: str,
-        trace: TraceContext | None = None,
+        span: SpanEmitter | None = None,
     ) -> JournalRecord:
         started = time.monotonic_ns()
         record = await self._journal.append(
             actor_id, expected_index, entries, message_id=message_id, turn=turn
         )
-        if trace is not None:
-            self._emit(
-                self._write_event,
-                trace,
-                actor_id,
-                ACTOR_JOURNALS.name,
-                record_id(record.index),
-                started,
-            )
+        if span is not None:
+            document = record_id(record.index)
+            _report(span, self._write_event, ACTOR_JOURNALS.name, document, started)
         return record
 
     async def save(
         self,
         actor_id: str,
         state: ActorState,
-        trace: TraceContext | None = None,
+        span: SpanEmitter | None = None,
         *,
         compacted: int = 0,
     ) -> None:
-        await self._save(actor_id, state, compacted, trace)
+        await self._save(actor_id, state, compacted, span)
 
     async def _save(
-        self, actor_id: str, state: ActorState, compacted: int, trace: TraceContext | None
+        self, actor_id: str, state: ActorState, compacted: int, span: SpanEmitter | None
     ) -> None:
         size = len(msgspec.json.encode(state.data))
         if size > MAX_STATE_BYTES:
             raise TooLarge(f"the state of {actor_id}", size, MAX_STATE_BYTES)
         started = time.monotonic_ns()
         await self._states.upsert(_snapshot_body(SNAPSHOT_ID, state, compacted=compacted))
-        if trace is not None:
-            self._emit(self._write_event, trace, actor_id, ACTOR_STATES.name, SNAPSHOT_ID, started)
+        if span is not None:
+            _report(span, self._write_event, ACTOR_STATES.name, SNAPSHOT_ID, started)
 
-    async def compact(self, fold: Fold, trace: TraceContext | None = None) -> None:
+    async def compact(self, fold: Fold, span: SpanEmitter | None = None) -> None:
         started = time.monotonic_ns()
         state, before = fold.state(), fold.compacted
         # Each step may be repeated. The snapshot says last that it is done: until then, whoever
@@ -177,13 +169,11 @@ class CosmosStateStore:
         await self._states.upsert(_snapshot_body(waypoint_id(state.version), state))
         await self._journal.expire(fold.actor_id, since=before, until=state.version)
         await self._expire_waypoint(fold.actor_id, before)
-        await self._save(fold.actor_id, state, state.version, trace)
+        await self._save(fold.actor_id, state, state.version, span)
         fold.compacted = fold.snapshot_version = state.version
-        if trace is not None:
-            self._emit(
-                *("journal:compacted", trace, fold.actor_id, ACTOR_STATES.name),
-                *(waypoint_id(state.version), started),
-            )
+        if span is not None:
+            waypoint = waypoint_id(state.version)
+            _report(span, "journal:compacted", ACTOR_STATES.name, waypoint, started)
 
     async def _expire_waypoint(self, actor_id: str, version: int) -> None:
         try:
@@ -243,31 +233,17 @@ class CosmosStateStore:
         except NotFound:
             return None
 
-    def _emit(
-        self,
-        event_type: str,
-        trace: TraceContext,
-        actor_id: str,
-        container: str,
-        document: str,
-        started: int,
-    ) -> None:
-        if self._tracer is None:
-            return
-        self._tracer.emit(
-            Event(
-                event_type,
-                trace.trace_id,
-                trace.span_id,
-                trace.parent_span_id,
-                self._tracer.now(),
-                actor=actor_id,
-                name=container,
-                duration_ns=time.monotonic_ns() - started,
-                refs=(Ref(RefKind.DOCUMENT, actor_id, f"{container}/{document}"),),
-                sampled=trace.sampled,
-            )
-        )
+
+def _report(
+    span: SpanEmitter, event_type: str, container: str, document: str, started: int
+) -> None:
+    span.emit(
+        event_type,
+        document_ref(container, document),
+        name=container,
+        attempt=0,
+        duration_ns=time.monotonic_ns() - started,
+    )
 
 
 def waypoint_id(version: int) -> str:
@@ -294,7 +270,7 @@ def _snapshot_body(id: str, state: ActorState, **more: int) -> dict[str, Any]:
 class InMemoryStateStore(CosmosStateStore):
     """A `StateStore` in this process's memory, for tests."""
 
-    def __init__(self, tracer: TraceWriter | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__(
-            MemoryContainer(ACTOR_STATES), MemoryContainer(ACTOR_JOURNALS), tracer, engine="memory"
+            MemoryContainer(ACTOR_STATES), MemoryContainer(ACTOR_JOURNALS), engine="memory"
         )

@@ -3,38 +3,68 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from actors.failure import Failure
 from actors.journal import JournalRecord
 from actors.message import Message
 from tracing import Event, Ref, RefKind, TraceContext, TraceWriter
+from tracing.registry import CODES
+from tracing.spanlog import MAX_ENTRIES, Entry, More, Pointer, SpanLog, pointer
 
 
-def message_ref(message: Message) -> Ref:
-    return Ref(RefKind.MESSAGE, message.correlation_id, message.message_id)
+def message_ref(message: Message) -> Pointer:
+    """Return a reference to a message that is not the span's own (that is `OWN_MESSAGE`)."""
+    return pointer(RefKind.MESSAGE, message.message_id, message.correlation_id)
 
 
-def journal_ref(record: JournalRecord) -> Ref:
-    return Ref(RefKind.JOURNAL_ENTRY, record.actor_id, f"{record.index}:{len(record.entries)}")
+def journal_ref(record: JournalRecord) -> Pointer:
+    """Return a reference to entries in the journal of the span's actor."""
+    return pointer(RefKind.JOURNAL_ENTRY, f"{record.index}:{len(record.entries)}")
 
 
-def state_ref(actor_id: str, version: int) -> Ref:
-    return Ref(RefKind.ACTOR_STATE, actor_id, str(version))
+def state_ref(version: int) -> Pointer:
+    """Return a reference to a state of the span's actor."""
+    return pointer(RefKind.ACTOR_STATE, str(version))
+
+
+def document_ref(container: str, id: str) -> Pointer:
+    """Return a reference to a document in the partition of the span's actor."""
+    return pointer(RefKind.DOCUMENT, f"{container}/{id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that begins: its workflow's name and its span."""
+
+    name: str
+    trace: TraceContext
 
 
 class SpanEmitter:
-    """Emits events of one span."""
+    """Emits events of one span, in the event loop of its tracer.
 
-    __slots__ = ("_actor", "_attempt", "_context", "_name", "tracer")
+    `message` is the id and the correlation id of the message that the span handles.
+    """
+
+    __slots__ = ("_actor", "_attempt", "_context", "_log", "_message", "_name", "tracer")
 
     def __init__(
-        self, tracer: TraceWriter, context: TraceContext, actor: str, name: str, attempt: int = 0
+        self,
+        tracer: TraceWriter,
+        context: TraceContext,
+        actor: str,
+        name: str,
+        attempt: int = 0,
+        message: tuple[str, str] | None = None,
     ) -> None:
         self.tracer = tracer
         self._context = context
         self._actor = actor
         self._name = name
         self._attempt = attempt
+        self._message = message
+        self._log: SpanLog | None = None
 
     @property
     def context(self) -> TraceContext:
@@ -43,34 +73,37 @@ class SpanEmitter:
     def emit(
         self,
         event_type: str,
-        *refs: Ref,
+        *refs: Pointer,
         name: str | None = None,
         attempt: int | None = None,
         duration_ns: int | None = None,
         error_type: str | None = None,
         fingerprint: str | None = None,
-        at_ns: int | None = None,
-        peer: str | None = None,
     ) -> None:
-        """Emit one event; `name` and `attempt` replace the span's own, `at_ns` the present."""
+        """Emit one event; `name` and `attempt` replace the span's own."""
+        tracer = self.tracer
+        now = tracer.now()
+        log = self._log
+        if log is None or log.taken or len(log.entries) >= MAX_ENTRIES:
+            log = self._log = self._new_log(now)
+        more = None
+        if name is not None or attempt is not None or error_type is not None:
+            more = More(name, attempt, error_type, fingerprint)
+        after = now - log.start_us * 1000
+        tracer.record(log, Entry(CODES.get(event_type, 0), after, duration_ns, refs, more))
+
+    def _new_log(self, now: int) -> SpanLog:
         context = self._context
-        self.tracer.emit(
-            Event(
-                event_type,
-                context.trace_id,
-                context.span_id,
-                context.parent_span_id,
-                self.tracer.now() if at_ns is None else at_ns,
-                self._actor,
-                name or self._name,
-                self._attempt if attempt is None else attempt,
-                duration_ns,
-                error_type,
-                fingerprint,
-                refs,
-                peer,
-                context.sampled,
-            )
+        return SpanLog(
+            context.trace_id,
+            context.span_id,
+            context.parent_span_id,
+            self._actor,
+            self._name,
+            self._attempt,
+            context.sampled,
+            now // 1000,
+            self._message,
         )
 
     def child(self, name: str) -> SpanEmitter:
@@ -85,7 +118,41 @@ def message_span(tracer: TraceWriter | None, message: Message, attempt: int) -> 
     trace = message.trace
     if tracer is None or trace is None:
         return None
-    return SpanEmitter(tracer, trace, message.actor_id, message.message_type, attempt)
+    return SpanEmitter(
+        *(tracer, trace, message.actor_id, message.message_type, attempt),
+        message=(message.message_id, message.correlation_id),
+    )
+
+
+def report_enqueued(
+    tracer: TraceWriter, message: Message, at_ns: int, run: Run | None = None
+) -> None:
+    """Emit that a message was put into its actor's mailbox at `at_ns`, and that its run began.
+
+    From any thread: messages are sent from wherever somebody has a runtime.
+    """
+    trace, ref = message.trace, Ref(RefKind.MESSAGE, message.correlation_id, message.message_id)
+    if trace is None:
+        return
+    if run is not None:
+        of = run.trace
+        tracer.emit(
+            Event(
+                *("workflow:started", of.trace_id, of.span_id, of.parent_span_id, at_ns),
+                *(message.actor_id, run.name),
+                refs=(ref,),
+                sampled=of.sampled,
+            )
+        )
+    tracer.emit(
+        Event(
+            *("queue:enqueued", trace.trace_id, trace.span_id, trace.parent_span_id, at_ns),
+            *(message.actor_id, message.message_type),
+            refs=(ref,),
+            peer=message.metadata.sender,
+            sampled=trace.sampled,
+        )
+    )
 
 
 def workflow_span(tracer: TraceWriter | None, message: Message) -> SpanEmitter | None:
@@ -98,7 +165,10 @@ def workflow_span(tracer: TraceWriter | None, message: Message) -> SpanEmitter |
     context = TraceContext(
         trace.trace_id, trace.parent_span_id, message.metadata.workflow_parent, trace.sampled
     )
-    return SpanEmitter(tracer, context, message.actor_id, workflow)
+    return SpanEmitter(
+        *(tracer, context, message.actor_id, workflow),
+        message=(message.message_id, message.correlation_id),
+    )
 
 
 class ActivityReporter:
@@ -106,7 +176,7 @@ class ActivityReporter:
 
     __slots__ = ("_key", "_span", "_started")
 
-    def __init__(self, span: SpanEmitter, key: Ref) -> None:
+    def __init__(self, span: SpanEmitter, key: Pointer) -> None:
         self._span = span
         self._key = key
         self._started = time.monotonic_ns()

@@ -35,7 +35,8 @@ from actors.suspension import ContinueAsNew, Suspended
 from actors.telemetry import ActivityReporter, SpanEmitter, journal_ref, message_ref, state_ref
 from actors.waits import Waits
 from storage import StorageError, Unavailable
-from tracing import Ref, RefKind, current_span
+from tracing import RefKind, current_span
+from tracing.spanlog import OWN_MESSAGE, Pointer, pointer
 
 APPEND_TRIES = 3
 APPEND_PAUSE = 0.2
@@ -103,7 +104,7 @@ class Turn:
         """
         self._began = time.monotonic_ns()
         if self._span is not None and self._log.replaying:
-            self._span.emit("turn:replayed", message_ref(self.message))
+            self._span.emit("turn:replayed", OWN_MESSAGE)
         try:
             result = await actor_class(self).handle(self.message)
             if self.message.metadata.reply:
@@ -152,20 +153,20 @@ class Turn:
         if span is None:
             return
         written = journal_ref(record)
-        after = state_ref(self.message.actor_id, record.next_index)
+        after = state_ref(record.next_index)
         if self._changed:
-            before = state_ref(self.message.actor_id, self._before.version)
+            before = state_ref(self._before.version)
             span.emit("actor:state_changed", before, after, written)
         self._report_sent(written)
         span.emit(
             "message:completed",
-            message_ref(self.message),
+            OWN_MESSAGE,
             written,
             after,
             duration_ns=time.monotonic_ns() - self._began,
         )
 
-    def _report_sent(self, *refs: Ref) -> None:
+    def _report_sent(self, *refs: Pointer) -> None:
         sent, self._sent = self._sent, []
         if self._span is not None:
             for event, message in sent:
@@ -191,9 +192,9 @@ class Turn:
         if self._span is not None:
             self._span.emit(
                 "message:failed",
-                message_ref(self.message),
+                OWN_MESSAGE,
                 journal_ref(record),
-                state_ref(self.message.actor_id, self._before.version),
+                state_ref(self._before.version),
                 duration_ns=time.monotonic_ns() - self._began,
                 error_type=failure.type,
                 fingerprint=failure.fingerprint,
@@ -388,7 +389,7 @@ class Turn:
     ) -> Any:
         reporter = None
         if self._span is not None:
-            key_ref = Ref(RefKind.IDEMPOTENCY, self.message.actor_id, key)
+            key_ref = pointer(RefKind.IDEMPOTENCY, key)
             reporter = ActivityReporter(self._span.child(activity.name), key_ref)
         outer = current_span.set(None if reporter is None else reporter.context)
         try:
@@ -440,7 +441,7 @@ class Turn:
                     entries,
                     message_id=self.message.message_id,
                     turn=f"{self._token}{self._index}",
-                    trace=None if self._span is None else self._span.context,
+                    span=self._span,
                 )
                 break
             except Unavailable:

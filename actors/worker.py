@@ -24,10 +24,17 @@ from actors.queues.port import Lease, MessageQueue
 from actors.retry import MESSAGE_RETRIES, RetryPolicy
 from actors.runtime import ActorRuntime
 from actors.state import Fold
-from actors.telemetry import SpanEmitter, journal_ref, message_ref, message_span, workflow_span
+from actors.telemetry import (
+    SpanEmitter,
+    document_ref,
+    journal_ref,
+    message_span,
+    workflow_span,
+)
 from actors.turn import Turn
 from storage import StorageError
-from tracing import Ref, RefKind, TraceWriter
+from tracing import TraceWriter
+from tracing.spanlog import OWN_MESSAGE
 
 logger = logging.getLogger(__name__)
 
@@ -217,7 +224,7 @@ class ActorWorker:
     def _abandon(self, span: SpanEmitter | None, lease: Lease, why: str) -> None:
         self._abandoned += 1
         if span is not None:
-            span.emit("lock:lost", message_ref(lease.message), error_type=why)
+            span.emit("lock:lost", OWN_MESSAGE, error_type=why)
 
     async def _give_back(self, lease: Lease, delay: float) -> None:
         try:
@@ -230,7 +237,7 @@ class ActorWorker:
         message = lease.message
         if span is not None:
             waited = max(0, time.time_ns() - message.metadata.sent_ns)
-            span.emit("queue:dequeued", message_ref(message), duration_ns=waited)
+            span.emit("queue:dequeued", OWN_MESSAGE, duration_ns=waited)
         asked = time.monotonic_ns()
         if not await self._runtime.locks.acquire(
             message.actor_id, self.worker_id, self._lease_seconds
@@ -242,7 +249,7 @@ class ActorWorker:
         locked = time.monotonic_ns()
         if span is not None:
             span.emit("lock:acquired", duration_ns=locked - asked)
-            span.emit("message:received", message_ref(message))
+            span.emit("message:received", OWN_MESSAGE)
         fold = await self._runtime.activate(message.actor_id, span)
         ended = await self._ended_before(fold, lease)
         if ended is not None:
@@ -265,7 +272,7 @@ class ActorWorker:
             dispatch=partial(self._runtime.dispatch, archive=self._archive),
         )
         if span is not None:
-            span.emit("message:started", message_ref(message))
+            span.emit("message:started", OWN_MESSAGE)
         try:
             record = await turn.run(self._types[message.actor_type])
         except (JournalConflict, StorageError):
@@ -306,7 +313,6 @@ class ActorWorker:
     async def _fail(
         self, turn: Turn, lease: Lease, error: Exception, span: SpanEmitter | None
     ) -> None:
-        message = lease.message
         retryable = self._policy.retryable(error)
         final = not retryable or lease.attempt >= self._policy.max_attempts
         record = await turn.fail(error, retryable=retryable, final=final)
@@ -318,7 +324,7 @@ class ActorWorker:
             return
         delay = self._policy.delay(lease.attempt)
         if span is not None:
-            span.emit("message:retried", message_ref(message), duration_ns=int(delay * 1e9))
+            span.emit("message:retried", OWN_MESSAGE, duration_ns=int(delay * 1e9))
         await self._release(lease, self._queue.nack(lease, delay=delay))
 
     async def _give_up(
@@ -339,12 +345,11 @@ class ActorWorker:
             letter = await self._dead_letters.add(message, reason)
         await self._release(lease, self._queue.dead_letter(lease))
         if span is not None:
-            refs = [message_ref(message)]
+            refs = [OWN_MESSAGE]
             if record is not None:
                 refs.append(journal_ref(record))
             if letter is not None:
-                document = f"{DEAD_LETTERS.name}/{letter}"
-                refs.append(Ref(RefKind.DOCUMENT, message.actor_id, document))
+                refs.append(document_ref(DEAD_LETTERS.name, letter))
             span.emit(
                 "message:dead_lettered",
                 *refs,
@@ -378,7 +383,7 @@ class ActorWorker:
         await self._runtime.dispatch(outbox, archive=self._archive)
         await self._answer(message, record)
         if span is not None:
-            span.emit("message:duplicate", message_ref(message), journal_ref(record))
+            span.emit("message:duplicate", OWN_MESSAGE, journal_ref(record))
         self._end_run(message, "workflow:completed")
         await self._release(lease, self._queue.ack(lease))
 
@@ -395,11 +400,11 @@ class ActorWorker:
             return
         duration = time.time_ns() - message.metadata.sent_ns
         if reason is None:
-            run.emit(event, message_ref(message), duration_ns=duration)
+            run.emit(event, OWN_MESSAGE, duration_ns=duration)
         else:
             run.emit(
                 event,
-                message_ref(message),
+                OWN_MESSAGE,
                 duration_ns=duration,
                 error_type=reason.error_type,
                 fingerprint=reason.fingerprint or None,

@@ -8,6 +8,7 @@ import secrets
 from storage import Container
 from tracing import Event, Ref, RefKind
 from tracing.sink import TraceSink
+from tracing.spanlog import logs_of
 
 ACTORS = ("Order", "Shelf", "Payment", "Shipment", "Invoice")
 NAMES = ("reserve", "charge", "pack", "ship", "book", "notify", "close")
@@ -60,4 +61,4 @@ async def write_trace(container: Container, trace_id: str, events: list[Event]) 
     """Store a trace in segments, as a writer does."""
     sink = TraceSink(container, writer=secrets.token_hex(6))
     for start in range(0, len(events), 2_000):
-        await sink.store(sink.batch(events[start : start + 2_000]))
+        await sink.store(sink.batch(logs_of(events[start : start + 2_000])))

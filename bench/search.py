@@ -22,7 +22,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from actors.telemetry import SpanEmitter
+from actors.telemetry import SpanEmitter, document_ref, state_ref
+from bench.tracing import enqueued
 from storage import Container
 from storage.sqlite import Database, SqliteStore
 from tracing import (
@@ -36,6 +37,7 @@ from tracing import (
     TraceWriter,
 )
 from tracing.containers import TRACE_EVENTS
+from tracing.spanlog import OWN_MESSAGE, pointer
 
 SECOND = 1_000_000_000
 SPAN_SECONDS = 86_400
@@ -66,28 +68,28 @@ def emit_trace(writer: TraceWriter, clock: Clock, source: random.Random, number:
         kind = "Audit" if source.random() < 0.000_1 else source.choice(TYPES)
         actor, name = f"{kind}/{source.randrange(50_000)}", source.choice(MESSAGES)
         root = writer.create_child_span(root)
-        span = SpanEmitter(writer, root, actor, name, 1)
         message = Ref(RefKind.MESSAGE, correlation, f"{source.getrandbits(128):032x}")
-        state = Ref(RefKind.ACTOR_STATE, actor, str(turn))
-        journal = Ref(RefKind.JOURNAL_ENTRY, actor, f"{turn}:2")
+        span = SpanEmitter(writer, root, actor, name, 1, (message.id, correlation))
+        state, journal = state_ref(turn), pointer(RefKind.JOURNAL_ENTRY, f"{turn}:2")
         took = int(source.lognormvariate(16, 1.5))
-        span.emit("queue:enqueued", message, peer=None if turn == 0 else f"{TYPES[0]}/1")
-        span.emit("queue:dequeued", message, duration_ns=took // 10)
+        peer = None if turn == 0 else f"{TYPES[0]}/1"
+        writer.emit(enqueued(root, clock.now, actor, name, message, peer))
+        span.emit("queue:dequeued", OWN_MESSAGE, duration_ns=took // 10)
         span.emit("lock:acquired", duration_ns=1_000)
-        span.emit("message:received", message)
+        span.emit("message:received", OWN_MESSAGE)
         span.emit("actor:activated", state)
-        span.emit("message:started", message)
-        span.emit("store:write", Ref(RefKind.DOCUMENT, actor, f"actor-journals/{turn:012d}"))
+        span.emit("message:started", OWN_MESSAGE)
+        span.emit("store:write", document_ref("actor-journals", f"{turn:012d}"))
         clock.now += took
         if source.random() < 0.01:
             error = source.choice(ERRORS)
             print_ = f"{ERRORS.index(error):04x}{TYPES.index(kind) if kind in TYPES else 9:012x}"
             failed = {"error_type": error, "fingerprint": print_}
-            span.emit("message:failed", message, journal, state, duration_ns=took, **failed)
-            span.emit("message:dead_lettered", message, journal, **failed)
+            span.emit("message:failed", OWN_MESSAGE, journal, state, duration_ns=took, **failed)
+            span.emit("message:dead_lettered", OWN_MESSAGE, journal, **failed)
         else:
             span.emit("actor:state_changed", state, state, journal)
-            span.emit("message:completed", message, journal, state, duration_ns=took)
+            span.emit("message:completed", OWN_MESSAGE, journal, state, duration_ns=took)
         span.emit("lock:released", duration_ns=took)
     clock.now = started + clock.step
 

@@ -29,12 +29,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from actors.telemetry import SpanEmitter
+from actors.telemetry import SpanEmitter, document_ref, state_ref
 from storage import Container
 from storage.memory import MemoryContainer
 from storage.sqlite import Database, SqliteStore
-from tracing import Ref, RefKind, TraceWriter
+from tracing import Event, Ref, RefKind, TraceContext, TraceWriter
 from tracing.containers import TRACE_EVENTS
+from tracing.spanlog import OWN_MESSAGE, pointer
 
 MESSAGES = 2
 STEPS = (
@@ -51,26 +52,37 @@ STEPS = (
 )
 
 
+def enqueued(
+    trace: TraceContext, at_ns: int, actor: str, name: str, message: Ref, peer: str | None = None
+) -> Event:
+    """Return the event that a message was put into a mailbox."""
+    return Event(
+        *("queue:enqueued", trace.trace_id, trace.span_id, trace.parent_span_id, at_ns),
+        *(actor, name),
+        refs=(message,),
+        peer=peer,
+    )
+
+
 def emit_trace(writer: TraceWriter, number: int) -> None:
     """Emit what a worker emits for two messages, the second sent by the first: 20 events."""
     correlation, actor = secrets.token_hex(16), f"Order/{number}"
     trace = writer.create_root_trace("bench")
     for turn in range(MESSAGES):
         trace = writer.create_child_span(trace)
-        span = SpanEmitter(writer, trace, actor, "submit", 1)
         message = Ref(RefKind.MESSAGE, correlation, secrets.token_hex(16))
-        before = Ref(RefKind.ACTOR_STATE, actor, str(turn))
-        after = Ref(RefKind.ACTOR_STATE, actor, str(turn + 1))
-        journal = Ref(RefKind.JOURNAL_ENTRY, actor, f"{turn}:2")
-        span.emit("queue:enqueued", message)
-        span.emit("queue:dequeued", message, duration_ns=12_345)
+        span = SpanEmitter(writer, trace, actor, "submit", 1, (message.id, correlation))
+        before, after = state_ref(turn), state_ref(turn + 1)
+        journal = pointer(RefKind.JOURNAL_ENTRY, f"{turn}:2")
+        writer.emit(enqueued(trace, writer.now(), actor, "submit", message))
+        span.emit("queue:dequeued", OWN_MESSAGE, duration_ns=12_345)
         span.emit("lock:acquired", duration_ns=12_345)
-        span.emit("message:received", message)
+        span.emit("message:received", OWN_MESSAGE)
         span.emit("actor:activated", before)
-        span.emit("message:started", message)
-        span.emit("store:write", Ref(RefKind.DOCUMENT, actor, f"actor-journals/{turn:012d}"))
+        span.emit("message:started", OWN_MESSAGE)
+        span.emit("store:write", document_ref("actor-journals", f"{turn:012d}"))
         span.emit("actor:state_changed", before, after, journal)
-        span.emit("message:completed", message, journal, after, duration_ns=12_345)
+        span.emit("message:completed", OWN_MESSAGE, journal, after, duration_ns=12_345)
         span.emit("lock:released", duration_ns=12_345)
 
 
@@ -162,7 +174,7 @@ async def opentelemetry(size: int) -> dict[str, float]:
 async def samples(size: int, *, traced: bool) -> dict[str, float]:
     """Run every sample workflow `size` times to its end; return time, CPU and bytes."""
     from actors.samples import WORKFLOWS
-    from loomweb import wiring
+    from loomweb import collector, wiring
     from loomweb.config import load_config
     from tracing.economy import measure
 
@@ -176,6 +188,7 @@ async def samples(size: int, *, traced: bool) -> dict[str, float]:
         environ = {"LOOM_DATA_DIR": folder, "LOOM_TRACING": "1" if traced else "0"}
         loom = await wiring.open_loom(load_config(environ))
         worker = loom.start_worker()
+        collector.settle()
         began, cpu = time.perf_counter(), time.process_time()
         for _ in range(size):
             for name, payload in inputs:

@@ -16,7 +16,7 @@ _django = get_asgi_application()
 
 from django.conf import settings
 
-from loomweb import wiring
+from loomweb import collector, wiring
 from loomweb.config import ConfigError
 from storage import StorageError
 from tracing.live import streams
@@ -37,6 +37,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
             except (StorageError, ConfigError) as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
+            collector.settle()
             streams.resume()
             _end_streams_on_signals()
             await send({"type": "lifespan.startup.complete"})

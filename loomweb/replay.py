@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from actors import Message
-from actors.runtime import Run
 from actors.samples.offers import LoanOffers
+from actors.telemetry import Run
 from loomweb.wiring import Loom
 from tracing import TraceContext
 

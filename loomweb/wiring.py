@@ -121,7 +121,6 @@ class Loom:
         self.state_store = CosmosStateStore(
             containers[ACTOR_STATES.name],
             containers[ACTOR_JOURNALS.name],
-            self.writer,
             engine=store.engine,
         )
         inbox = Inbox(containers[ACTOR_EVENTS.name])

@@ -12,6 +12,7 @@ from tracing.errors import UnreadableExport
 from tracing.event import Event, RefKind
 from tracing.filters import Trace
 from tracing.registry import REGISTRY
+from tracing.spanlog import logs_of
 from tracing.tally import Tally
 from tracing.tree import TraceTree
 
@@ -88,7 +89,7 @@ def read_export(content: bytes) -> Trace:
     events = [_imported(file.trace_id, each) for each in file.events]
     events.sort(key=lambda event: event.time_ns)
     tally = Tally()
-    tally.add(events)
+    tally.add(logs_of(events))
     return Trace(tally.summary(file.trace_id), events, [], len(content))
 
 

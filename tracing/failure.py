@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from tracing.containers import FAILURE
-from tracing.event import Event
+from tracing.registry import by_code
+from tracing.spanlog import SpanLog
 
 
 class FailureOutcome(StrEnum):
@@ -19,11 +20,13 @@ class FailureOutcome(StrEnum):
     DEAD_LETTERED = "dead_lettered"
 
 
-_OUTCOMES = {
-    "message:failed": FailureOutcome.RETRYING,
-    "message:completed": FailureOutcome.RECOVERED,
-    "message:dead_lettered": FailureOutcome.DEAD_LETTERED,
-}
+_OUTCOMES = by_code(
+    {
+        "message:failed": FailureOutcome.RETRYING,
+        "message:completed": FailureOutcome.RECOVERED,
+        "message:dead_lettered": FailureOutcome.DEAD_LETTERED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +88,19 @@ class Failure:
         )
 
 
-def failures_in(events: Sequence[Event]) -> dict[str, Failure]:
+def failures_in(logs: Iterable[SpanLog]) -> dict[str, Failure]:
     """Return what the events say of failed messages, by span.
 
     A completion after failed attempts has no error type of its own; "" stands for the one that
     another event names.
     """
     found: dict[str, Failure] = {}
-    for event in [event for event in events if event.type in _OUTCOMES]:
-        outcome = _OUTCOMES[event.type]
-        if outcome is FailureOutcome.RECOVERED and event.attempt < 2:
+    told = [(log, entry) for log in logs for entry in log.notable if entry.code in _OUTCOMES]
+    for log, entry in told:
+        outcome = _OUTCOMES[entry.code]
+        if outcome is FailureOutcome.RECOVERED and log.attempt_of(entry) < 2:
             continue
+        event = log.event(entry)
         # In microseconds, as it is stored: what is compared must not depend on who stored it.
         at_ns = event.time_ns // 1000 * 1000
         new = Failure(

@@ -6,22 +6,24 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tracing.event import Event
 from tracing.registry import REGISTRY
+from tracing.spanlog import SpanLog
 
 MAX_PROMOTED = 50_000
 """Promoted traces remembered; one that is forgotten is promoted again by its next failure."""
 
 PROMOTING = frozenset(
-    {kind.name for kind in REGISTRY.values() if kind.failed}
-    | {"activity:retried", "saga:compensating"}
+    kind.code
+    for kind in REGISTRY.values()
+    if kind.failed or kind.name in ("activity:retried", "saga:compensating")
 )
 
 
 @dataclass(slots=True)
 class _Held:
     since: float
-    events: list[Event] = field(default_factory=list)
+    logs: list[SpanLog] = field(default_factory=list)
+    size: int = 0
 
 
 class Hold:
@@ -46,27 +48,28 @@ class Hold:
     def is_promoted(self, trace_id: str) -> bool:
         return trace_id in self._promoted
 
-    def add(self, event: Event, now: float) -> Sequence[Event]:
-        """Take an unsampled event; return what is to be written now: nothing, or all of its trace.
+    def add(self, log: SpanLog, now: float) -> Sequence[SpanLog]:
+        """Take unsampled events; return what is to be written now: nothing, or all of their trace.
 
         A failure promotes its trace: what was held of it is returned, and what comes later is
         returned at once.
         """
-        trace_id = event.trace_id
+        trace_id = log.trace_id
         if trace_id in self._promoted:
-            return (event,)
+            return (log,)
         held = self._held.get(trace_id)
         if held is None:
             held = self._held[trace_id] = _Held(now)
-        held.events.append(event)
-        self.size += 1
-        if event.type in PROMOTING:
+        held.logs.append(log)
+        held.size += len(log.entries)
+        self.size += len(log.entries)
+        if any(entry.code in PROMOTING for entry in log.notable):
             return self.promote(trace_id)
         while self.size > self._max_events:
             self.overflowed += self._let_go()
         return ()
 
-    def promote(self, trace_id: str) -> Sequence[Event]:
+    def promote(self, trace_id: str) -> Sequence[SpanLog]:
         """Keep this trace from now on; return what was held of it."""
         self._promoted[trace_id] = None
         if len(self._promoted) > MAX_PROMOTED:
@@ -74,8 +77,8 @@ class Hold:
         held = self._held.pop(trace_id, None)
         if held is None:
             return ()
-        self.size -= len(held.events)
-        return held.events
+        self.size -= held.size
+        return held.logs
 
     def expire(self, now: float) -> None:
         """Let go of what was held long enough."""
@@ -87,5 +90,5 @@ class Hold:
 
     def _let_go(self) -> int:
         _, held = self._held.popitem(last=False)
-        self.size -= len(held.events)
-        return len(held.events)
+        self.size -= held.size
+        return held.size

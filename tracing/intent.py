@@ -30,6 +30,7 @@ from tracing.event import Event
 from tracing.failure import failures_in
 from tracing.owned import OwnedDocument
 from tracing.sink import read_summary, store_failures
+from tracing.spanlog import logs_of
 from tracing.tally import Tally
 
 ABANDONED_SECONDS = 60
@@ -134,7 +135,7 @@ async def recount(container: Container, trace_id: str) -> bool:
         events = _events(decoded)
         if not events or not uncounted:
             return False
-        await store_failures(container, failures_in(events).values())
+        await store_failures(container, failures_in(logs_of(events)).values())
         if known is not None and hidden:
             # What a later version stored and counted is counted here and nowhere else.
             tally = Tally.from_document(known.body)
@@ -143,7 +144,7 @@ async def recount(container: Container, trace_id: str) -> bool:
             tally = Tally()
         for found in decoded:
             tally.merge(Tally(promoted=found.promoted))
-        tally.add(events)
+        tally.add(logs_of(events))
         merged = {
             writer: max(marks.get(writer, 0), seen.get(writer, 0)) for writer in {*marks, *seen}
         }

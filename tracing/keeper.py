@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from storage import Container, StorageError, Unavailable
-from tracing.event import Event
 from tracing.owned import OwnedDocument
 from tracing.rollup import SECONDS, Resolution, Rollup, partition_of
+from tracing.spanlog import SpanLog
 
-_MINUTE_NS = 60_000_000_000
+_MINUTE_US = 60_000_000
 KEPT_BUCKETS = 3
 """Buckets of a resolution kept in memory; a later count for an older one begins a new document."""
 
@@ -41,14 +41,14 @@ class RollupKeeper:
         self._made = 0
         self._saving = asyncio.Lock()
 
-    def count(self, events: Iterable[Event]) -> None:
-        """Count events, of sampled traces or not."""
-        for event in events:
-            minute = event.time_ns // _MINUTE_NS
+    def count(self, logs: Iterable[SpanLog]) -> None:
+        """Count events, of sampled traces or not; a log in the minute in which it begins."""
+        for log in logs:
+            minute = log.start_us // _MINUTE_US
             if minute != self._minute:
                 self._settle()
                 self._minute = minute
-            self._fresh.add(event)
+            self._fresh.add(log)
 
     async def save(self) -> None:
         """Store what changed since the last call.

@@ -20,6 +20,7 @@ from tracing.filters import FailureFilter, FailurePage, Trace, TraceFilter, Trac
 from tracing.pause import collector_paused
 from tracing.registry import REGISTRY
 from tracing.sink import read_summary
+from tracing.spanlog import logs_of
 from tracing.tally import Tally
 
 _TRACE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{7,63}\Z")
@@ -187,7 +188,7 @@ def _trace(trace_id: str, bodies: Sequence[Mapping[str, Any]]) -> Trace | None:
         return None
     distinct = list(dict.fromkeys(events))
     distinct.sort(key=lambda event: event.time_ns)
-    tally.add(distinct)
+    tally.add(logs_of(distinct))
     notices = []
     if unreadable:
         notices.append(f"{unreadable} of its segments cannot be read; their events are missing")

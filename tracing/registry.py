@@ -6,11 +6,14 @@ writes the table out as `docs/events.md`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tracing.event import RefKind
+
+T = TypeVar("T")
 
 Phase = Literal["open", "close", "instant"]
 
@@ -130,3 +133,17 @@ _TYPES = (
 
 REGISTRY: dict[str, EventType] = {kind.name: kind for kind in _TYPES}
 BY_CODE: dict[int, EventType] = {kind.code: kind for kind in _TYPES}
+CODES: dict[str, int] = {kind.name: kind.code for kind in _TYPES}
+NOTABLE = frozenset(
+    kind.code
+    for kind in _TYPES
+    if kind.failed
+    or kind.phase != "instant"
+    or kind.name in ("queue:dequeued", "message:retried", "activity:retried", "saga:compensating")
+)
+"""Codes of the types that counts, summaries and failure lists look at; a few of each turn."""
+
+
+def by_code(of: Mapping[str, T]) -> dict[int, T]:
+    """Return what belongs to types by their codes."""
+    return {REGISTRY[name].code: value for name, value in of.items()}

@@ -15,6 +15,8 @@ from typing import Any, Literal
 from tracing import histogram
 from tracing.containers import ROLLUP
 from tracing.event import Event
+from tracing.registry import by_code
+from tracing.spanlog import Entry, SpanLog
 
 Resolution = Literal["minute", "hour"]
 SECONDS: dict[Resolution, int] = {"minute": 60, "hour": 3_600}
@@ -98,12 +100,15 @@ class Rollup:
             found = self.cells.setdefault(key, Cell())
         return found
 
-    def add(self, event: Event) -> None:
-        """Count one event."""
-        self.events += 1
-        counter = _COUNTERS.get(event.type)
-        if counter is not None and event.actor is not None:
-            counter(self, event, event.actor.partition("/")[0])
+    def add(self, log: SpanLog) -> None:
+        """Count events."""
+        self.events += len(log.entries)
+        if log.actor is None:
+            return
+        for entry in log.notable:
+            counter = _COUNTERS.get(entry.code)
+            if counter is not None:
+                counter(self, log, entry, log.actor.partition("/")[0])
 
     def merge(self, other: Rollup) -> None:
         """Add another rollup."""
@@ -177,22 +182,26 @@ def partition_of(resolution: Resolution, bucket: int) -> str:
     return f"{resolution}-{bucket // 86_400}"
 
 
-def _completed(rollup: Rollup, event: Event, actor_type: str) -> None:
-    cell = rollup.cell(actor_type, event.name or "")
+def _cell(rollup: Rollup, log: SpanLog, entry: Entry, actor_type: str) -> Cell:
+    return rollup.cell(actor_type, log.name_of(entry) or "")
+
+
+def _completed(rollup: Rollup, log: SpanLog, entry: Entry, actor_type: str) -> None:
+    cell = _cell(rollup, log, entry, actor_type)
     cell.completed += 1
-    _count(cell.handling, event.duration_ns)
+    _count(cell.handling, entry.duration_ns)
 
 
-def _failed(rollup: Rollup, event: Event, actor_type: str) -> None:
-    cell = rollup.cell(actor_type, event.name or "")
+def _failed(rollup: Rollup, log: SpanLog, entry: Entry, actor_type: str) -> None:
+    cell = _cell(rollup, log, entry, actor_type)
     cell.failed += 1
-    _count(cell.handling, event.duration_ns)
-    _group(rollup, event, actor_type, 1, 0)
+    _count(cell.handling, entry.duration_ns)
+    _group(rollup, log.event(entry), actor_type, 1, 0)
 
 
-def _dead_lettered(rollup: Rollup, event: Event, actor_type: str) -> None:
-    rollup.cell(actor_type, event.name or "").dead_letters += 1
-    _group(rollup, event, actor_type, 0, 1)
+def _dead_lettered(rollup: Rollup, log: SpanLog, entry: Entry, actor_type: str) -> None:
+    _cell(rollup, log, entry, actor_type).dead_letters += 1
+    _group(rollup, log.event(entry), actor_type, 0, 1)
 
 
 def _group(rollup: Rollup, event: Event, actor_type: str, failed: int, dead: int) -> None:
@@ -208,19 +217,19 @@ def _group(rollup: Rollup, event: Event, actor_type: str, failed: int, dead: int
     )
 
 
-def _retried(rollup: Rollup, event: Event, actor_type: str) -> None:
-    rollup.cell(actor_type, event.name or "").retried += 1
+def _retried(rollup: Rollup, log: SpanLog, entry: Entry, actor_type: str) -> None:
+    _cell(rollup, log, entry, actor_type).retried += 1
 
 
-def _leased(rollup: Rollup, event: Event, actor_type: str) -> None:
+def _leased(rollup: Rollup, log: SpanLog, entry: Entry, actor_type: str) -> None:
     # Later attempts waited for their backoff, which says nothing of the mailbox.
-    if event.attempt == 1:
-        _count(rollup.cell(actor_type, event.name or "").waiting, event.duration_ns)
+    if log.attempt_of(entry) == 1:
+        _count(_cell(rollup, log, entry, actor_type).waiting, entry.duration_ns)
 
 
-def _enqueued(rollup: Rollup, event: Event, actor_type: str) -> None:
-    if event.peer is not None:
-        rollup.add_edge((event.peer.partition("/")[0], actor_type), 1)
+def _enqueued(rollup: Rollup, log: SpanLog, entry: Entry, actor_type: str) -> None:
+    if entry.more is not None and entry.more.peer is not None:
+        rollup.add_edge((entry.more.peer.partition("/")[0], actor_type), 1)
 
 
 def _count(counts: dict[int, int], duration_ns: int | None) -> None:
@@ -229,11 +238,13 @@ def _count(counts: dict[int, int], duration_ns: int | None) -> None:
         counts[bucket] = counts.get(bucket, 0) + 1
 
 
-_COUNTERS: dict[str, Callable[[Rollup, Event, str], None]] = {
-    "queue:enqueued": _enqueued,
-    "queue:dequeued": _leased,
-    "message:completed": _completed,
-    "message:failed": _failed,
-    "message:dead_lettered": _dead_lettered,
-    "message:retried": _retried,
-}
+_COUNTERS: dict[int, Callable[[Rollup, SpanLog, Entry, str], None]] = by_code(
+    {
+        "queue:enqueued": _enqueued,
+        "queue:dequeued": _leased,
+        "message:completed": _completed,
+        "message:failed": _failed,
+        "message:dead_lettered": _dead_lettered,
+        "message:retried": _retried,
+    }
+)

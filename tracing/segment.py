@@ -1,121 +1,73 @@
-"""The segment: events of one trace in columns, so that what repeats is stored once.
+"""The segment: events of one trace, grouped by span, so that what repeats is stored once.
 
 | key | holds |
 |---|---|
 | `v` | version of this layout |
-| `t0` | microseconds since the epoch, just before the first event |
-| `S` | string table: actors, names, partitions, error types, fingerprints |
-| `P` | spans: [span id, parent (index here, span id, or null), actor, name] |
-| `R` | references: [kind, partition, id] |
-| `c` `s` `t` | per event: type code, span, nanoseconds since the event before |
-| `a` | per event: attempt; left out when all are 0 |
-| `A` `n` | pairs [event, value]: actor and name, where they are not the span's |
-| `d` `e` `f` `r` `p` | pairs too: duration in ns, error type, fingerprint, references, peer |
+| `t0` | microseconds since the epoch at the first log's beginning |
+| `C` | partition of the first message referred to: the trace's correlation id, as a rule |
+| `H` | heads: [span id, parent span id, actor, name, own message's id, its partition (null: `C`)] |
+| `L` | logs: [head, attempt, microseconds since `t0`, entries] |
 | `u` | microseconds since the epoch at which a failure made the unsampled trace be kept |
 
-Numbers stay below 2^53, which is as far as JSON numbers reach in Cosmos DB.
+An entry is [type code, nanoseconds since its log's beginning, duration in ns, references, more],
+with nothing after the last that it has. A reference is [kind], [kind, id] or [kind, id, partition]:
+without an id it is the head's own message, without a partition it belongs to the head's actor.
+More is [name, attempt, error type, fingerprint, peer].
+
+Writing one is a matter of two calls into C per trace, whatever the number of events: this is the
+work that tracing adds to every message. Numbers stay below 2^53, which is as far as JSON numbers
+reach in Cosmos DB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from tracing import segment_v1
 from tracing.containers import SEGMENT
 from tracing.errors import UnreadableSegment
-from tracing.event import Event, Ref, RefKind
-from tracing.registry import BY_CODE, REGISTRY
+from tracing.event import Event
+from tracing.registry import BY_CODE
+from tracing.spanlog import Entry, SpanLog
 
-VERSION = 1
-
-_KINDS = tuple(RefKind)
-_KIND_CODE = {kind: code for code, kind in enumerate(_KINDS)}
+VERSION = 2
 
 
-def encode(id: str, events: Sequence[Event]) -> dict[str, Any]:
-    """Return the segment document of one trace's events, which are sorted by time here.
-
-    Raises:
-        KeyError: an event type is not registered.
-    """
-    events = sorted(events, key=_time)
-    base = events[0].time_ns // 1000
-    # What is looked up for the first time gets the next number: the tables are in that order.
-    strings: dict[str, int] = {}
-    references: dict[Ref, int] = {}
-    spans: dict[str, int] = {}
-    heads: list[Event] = []
-    owners, times = [], []
-    actors: list[int] = []
-    names: list[int] = []
-    durations: list[int] = []
-    errors: list[int] = []
-    prints: list[int] = []
-    pointers: list[Any] = []
-    peers: list[int] = []
-    before = base * 1000
-    for position, event in enumerate(events):
-        owner = spans.setdefault(event.span_id, len(heads))
-        if owner == len(heads):
-            heads.append(event)
-        head = heads[owner]
-        owners.append(owner)
-        times.append(event.time_ns - before)
-        before = event.time_ns
-        if event.actor != head.actor:
-            actors += (position, _number(strings, event.actor))
-        if event.name != head.name:
-            names += (position, _number(strings, event.name))
-        if event.duration_ns is not None:
-            durations += (position, event.duration_ns)
-        if event.error_type is not None:
-            errors += (position, _number(strings, event.error_type))
-        if event.fingerprint is not None:
-            prints += (position, _number(strings, event.fingerprint))
-        if event.peer is not None:
-            peers += (position, _number(strings, event.peer))
-        if event.refs:
-            pointed = [references.setdefault(ref, len(references)) for ref in event.refs]
-            pointers += (position, pointed)
-    attempts = [event.attempt for event in events]
-    body: dict[str, Any] = {
+def encode(id: str, logs: Sequence[SpanLog]) -> dict[str, Any]:
+    """Return the segment document of one trace's events."""
+    first = logs[0]
+    correlation = next((log.message[1] for log in logs if log.message is not None), None)
+    heads: dict[tuple[str | None, ...], int] = {}
+    rows: list[tuple[int, int, int, list[Entry]]] = []
+    for log in logs:
+        message, partition = log.message or (None, None)
+        head = (
+            log.span_id,
+            log.parent_span_id,
+            log.actor,
+            log.name,
+            message,
+            None if partition == correlation else partition,
+        )
+        number = heads.setdefault(head, len(heads))
+        rows.append((number, log.attempt, log.start_us - first.start_us, log.entries))
+    body = {
         "id": id,
-        "trace_id": events[0].trace_id,
+        "trace_id": first.trace_id,
         "k": SEGMENT,
         "v": VERSION,
-        "t0": base,
-        "P": [
-            [
-                head.span_id,
-                spans.get(head.parent_span_id or "", head.parent_span_id),
-                _number(strings, head.actor),
-                _number(strings, head.name),
-            ]
-            for head in heads
-        ],
-        "R": [
-            [_KIND_CODE[ref.kind], _number(strings, ref.partition), ref.id] for ref in references
-        ],
-        "S": list(strings),
-        "c": [REGISTRY[event.type].code for event in events],
-        "s": owners,
-        "t": times,
+        "t0": first.start_us,
+        "H": list(heads),
+        "L": rows,
     }
-    if any(attempts):
-        body["a"] = attempts
-    for key, column in (
-        ("A", actors),
-        ("n", names),
-        ("d", durations),
-        ("e", errors),
-        ("f", prints),
-        ("r", pointers),
-        ("p", peers),
-    ):
-        if column:
-            body[key] = column
-    return body
+    if correlation is not None:
+        body["C"] = correlation
+    built: dict[str, Any] = msgspec.to_builtins(body)
+    return built
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,73 +83,48 @@ class Segment:
 
 
 def decode(body: Mapping[str, Any]) -> Segment:
-    """Return the events of a segment document.
+    """Return the events of a segment document, in order of time.
 
     Raises:
         UnreadableSegment: it is of another version, or broken.
     """
-    if body.get("v") != VERSION:
-        raise UnreadableSegment(f"segment {body.get('id')} has version {body.get('v')!r}")
+    version = body.get("v")
+    if version not in (1, VERSION):
+        raise UnreadableSegment(f"segment {body.get('id')} has version {version!r}")
     try:
-        return _decode(body)
+        events, unknown = _decode(body) if version == VERSION else segment_v1.decode(body)
+        return Segment(events, unknown, int(body.get("u", 0)))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise UnreadableSegment(
             f"segment {body.get('id')} is broken ({type(error).__name__})"
         ) from None
 
 
-def _decode(body: Mapping[str, Any]) -> Segment:
-    strings, spans = body["S"], body["P"]
-    references = [Ref(_KINDS[kind], strings[partition], id) for kind, partition, id in body["R"]]
-
-    def text(number: int) -> str | None:
-        return None if number < 0 else strings[number]
-
-    actors, names = _pairs(body, "A"), _pairs(body, "n")
-    durations, errors = _pairs(body, "d"), _pairs(body, "e")
-    prints, pointers, peers = _pairs(body, "f"), _pairs(body, "r"), _pairs(body, "p")
-    count = len(body["c"])
-    attempts = body.get("a") or [0] * count
-    if len(body["s"]) != count or len(body["t"]) != count or len(attempts) != count:
-        raise ValueError("columns of different lengths")
+def _decode(body: Mapping[str, Any]) -> tuple[list[Event], int]:
+    heads, correlation, start_us = body["H"], body.get("C"), body["t0"]
+    rows = msgspec.convert(body["L"], list[tuple[int, int, int, list[Entry]]])
     events: list[Event] = []
     unknown = 0
-    now = body["t0"] * 1000
-    for position in range(count):
-        now += body["t"][position]
-        kind = BY_CODE.get(body["c"][position])
-        if kind is None:
-            unknown += 1
-            continue
-        span_id, parent, actor, name = spans[body["s"][position]]
-        error, print_ = errors.get(position), prints.get(position)
-        events.append(
-            Event(
-                kind.name,
-                body["trace_id"],
-                span_id,
-                spans[parent][0] if isinstance(parent, int) else parent,
-                now,
-                text(actors.get(position, actor)),
-                text(names.get(position, name)),
-                attempts[position],
-                durations.get(position),
-                None if error is None else strings[error],
-                None if print_ is None else strings[print_],
-                tuple(references[number] for number in pointers.get(position, ())),
-                text(peers.get(position, -1)),
-            )
+    for number, attempt, after_us, entries in rows:
+        span_id, parent, actor, name, message, partition = heads[number]
+        log = SpanLog(
+            body["trace_id"],
+            span_id,
+            parent,
+            actor,
+            name,
+            attempt,
+            True,
+            start_us + after_us,
+            None if message is None else (message, partition or correlation or ""),
         )
-    return Segment(events, unknown, int(body.get("u", 0)))
-
-
-def _pairs(body: Mapping[str, Any], key: str) -> dict[int, Any]:
-    flat: Iterator[Any] = iter(body.get(key, ()))
-    return dict(zip(flat, flat, strict=True))
-
-
-def _number(strings: dict[str, int], text: str | None) -> int:
-    return -1 if text is None else strings.setdefault(text, len(strings))
+        for entry in entries:
+            if entry.code in BY_CODE:
+                events.append(log.event(entry))
+            else:
+                unknown += 1
+    events.sort(key=_time)
+    return events, unknown
 
 
 def _time(event: Event) -> int:

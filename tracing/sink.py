@@ -20,8 +20,8 @@ from storage import (
     Write,
 )
 from tracing import segment
-from tracing.event import Event
 from tracing.failure import Failure, failures_in, later
+from tracing.spanlog import SpanLog
 from tracing.tally import Tally
 
 MAX_KNOWN = 10_000
@@ -34,11 +34,16 @@ class Batch:
 
     trace_id: str
     sequence: int
-    events: Sequence[Event]
+    logs: Sequence[SpanLog]
     document: dict[str, Any]
     tally: Tally
     failures: list[Failure]
     segment_stored: bool = field(default=False)
+
+    @property
+    def size(self) -> int:
+        """How many events it has."""
+        return self.tally.events
 
 
 class TraceSink:
@@ -53,19 +58,19 @@ class TraceSink:
         self.segments = 0
         self.bytes = 0
 
-    def batch(self, events: Sequence[Event], *, promoted_ns: int | None = None) -> Batch:
+    def batch(self, logs: Sequence[SpanLog], *, promoted_ns: int | None = None) -> Batch:
         """Pack events of one trace. The same batch may be stored again and again.
 
         `promoted_ns` says that the trace was not sampled and is kept for a failure in it.
         """
         self._sequence += 1
         tally = Tally(promoted=(promoted_ns or 0) // 1000)
-        tally.add(events)
-        document = segment.encode(f"{self._writer}-{self._sequence}", events)
+        tally.add(logs)
+        document = segment.encode(f"{self._writer}-{self._sequence}", logs)
         if tally.promoted:
             document["u"] = tally.promoted
-        failures = list(failures_in(events).values())
-        return Batch(events[0].trace_id, self._sequence, events, document, tally, failures)
+        failures = list(failures_in(logs).values())
+        return Batch(logs[0].trace_id, self._sequence, logs, document, tally, failures)
 
     async def store(self, batch: Batch) -> None:
         """Store a batch: the segment, then failures, then the summary.

@@ -8,6 +8,8 @@ from typing import Any
 
 from tracing.containers import SUMMARY
 from tracing.event import Event, RefKind
+from tracing.registry import by_code
+from tracing.spanlog import SpanLog
 from tracing.summary import Summary, TraceStatus
 
 _NO_ROOT = (9, 0)
@@ -49,27 +51,26 @@ class Tally:
     correlation: str | None = None
     promoted: int = 0
 
-    def add(self, events: Sequence[Event]) -> None:
+    def add(self, logs: Sequence[SpanLog]) -> None:
         """Count events."""
-        if not events:
+        if not logs:
             return
-        times = [event.time_ns for event in events]
-        started, ended = min(times) // 1000, max(times) // 1000
+        for log in logs:
+            if log.actor is not None:
+                self.actor_types.add(log.actor.partition("/")[0])
+            self.events += len(log.entries)
+            for entry in log.notable:
+                for counter, sign in _COUNTERS.get(entry.code, ()):
+                    setattr(self, counter, getattr(self, counter) + sign)
+                if entry.more is not None and entry.more.error_type is not None:
+                    self.error_types.add(entry.more.error_type)
+                rank = _ROOT_RANK.get(entry.code)
+                if rank is not None:
+                    self._consider(log.event(entry), rank)
+        started = min(log.start_us + log.entries[0].after_ns // 1000 for log in logs)
+        ended = max(log.start_us + log.entries[-1].after_ns // 1000 for log in logs)
         self.started = min(self.started or started, started)
         self.ended = max(self.ended, ended)
-        self.events += len(events)
-        for actor in {event.actor for event in events}:
-            if actor is not None:
-                self.actor_types.add(actor.partition("/")[0])
-        types = [event.type for event in events]
-        for name in _COUNTERS.keys() & types:
-            for counter, sign in _COUNTERS[name]:
-                setattr(self, counter, getattr(self, counter) + sign * types.count(name))
-        for event in events:
-            if event.error_type is not None:
-                self.error_types.add(event.error_type)
-            if event.type in _ROOT_RANK:
-                self._consider(event, _ROOT_RANK[event.type])
         self._bound()
 
     def _consider(self, event: Event, rank: int) -> None:
@@ -195,22 +196,26 @@ class Tally:
         return tally
 
 
-_COUNTERS = {
-    "queue:enqueued": (("messages", 1),),
-    "message:completed": (("settled", 1),),
-    "message:duplicate": (("settled", 1),),
-    "message:failed": (("errors", 1),),
-    "message:dead_lettered": (("dead_letters", 1), ("settled", 1)),
-    "message:retried": (("retries", 1),),
-    "foreign:failed": (("errors", 1),),
-    "workflow:started": (("runs_open", 1),),
-    "workflow:completed": (("runs_open", -1),),
-    "workflow:failed": (("runs_open", -1),),
-}
-_ROOT_RANK = {
-    "workflow:started": 0,
-    "queue:enqueued": 1,
-    "http:request": 2,
-    "foreign:completed": 3,
-    "foreign:failed": 3,
-}
+_COUNTERS = by_code(
+    {
+        "queue:enqueued": (("messages", 1),),
+        "message:completed": (("settled", 1),),
+        "message:duplicate": (("settled", 1),),
+        "message:failed": (("errors", 1),),
+        "message:dead_lettered": (("dead_letters", 1), ("settled", 1)),
+        "message:retried": (("retries", 1),),
+        "foreign:failed": (("errors", 1),),
+        "workflow:started": (("runs_open", 1),),
+        "workflow:completed": (("runs_open", -1),),
+        "workflow:failed": (("runs_open", -1),),
+    }
+)
+_ROOT_RANK = by_code(
+    {
+        "workflow:started": 0,
+        "queue:enqueued": 1,
+        "http:request": 2,
+        "foreign:completed": 3,
+        "foreign:failed": 3,
+    }
+)

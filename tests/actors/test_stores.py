@@ -22,6 +22,7 @@ from actors import (
 from actors.journal import ACTOR_JOURNALS
 from actors.patch import merge_patch
 from actors.stores import ACTOR_STATES
+from actors.telemetry import SpanEmitter
 from storage.memory import MemoryContainer
 from tests.builders import TRACE
 from tracing import Event, RefKind, TraceContext, TraceWriter
@@ -122,16 +123,16 @@ async def test_accesses_leave_events_that_name_documents_and_hold_none(
 ) -> None:
     writer = TraceWriter(MemoryContainer(TRACE_EVENTS))
     seen: list[Event] = []
-    writer.emit = seen.append  # type: ignore[method-assign]
+    writer.record = lambda log, entry: seen.append(log.event(entry))  # type: ignore[method-assign]
     store = CosmosStateStore(
-        MemoryContainer(ACTOR_STATES), MemoryContainer(ACTOR_JOURNALS), writer, engine=engine
+        MemoryContainer(ACTOR_STATES), MemoryContainer(ACTOR_JOURNALS), engine=engine
     )
-    trace = TraceContext(TRACE, "1" * 16)
-    await store.load(ACTOR, trace)
+    span = SpanEmitter(writer, TraceContext(TRACE, "1" * 16), ACTOR, "place", 1)
+    await store.load(ACTOR, span)
     assert seen == []
-    await store.append(ACTOR, 0, [completed()], message_id="m", turn="t", trace=trace)
-    await store.save(ACTOR, ActorState(ACTOR, 1, {"secret": "canary"}), trace=trace)
-    await store.load(ACTOR, trace)
+    await store.append(ACTOR, 0, [completed()], message_id="m", turn="t", span=span)
+    await store.save(ACTOR, ActorState(ACTOR, 1, {"secret": "canary"}), span=span)
+    await store.load(ACTOR, span)
     await store.save(ACTOR, ActorState(ACTOR, 1, {}))
     assert [event.type for event in seen] == [
         f"{family}:{kind}" for kind in ("write", "write", "read")

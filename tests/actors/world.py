@@ -40,7 +40,7 @@ class World:
         self.archived = MemoryContainer(MESSAGE_ARCHIVE)
         self.archive = MessageArchive(self.archived) if archived else None
         self.dead_letters = MemoryContainer(DEAD_LETTERS)
-        self.store = InMemoryStateStore(self.writer)
+        self.store = InMemoryStateStore()
         self.queue = MemoryQueue()
         self.inbox = Inbox(MemoryContainer(ACTOR_EVENTS))
         self.locks = MemoryLocks()

@@ -30,6 +30,7 @@ from tracing.containers import TRACE_EVENTS
 from tracing.intent import ABANDONED_SECONDS, Intent, recount, repair_abandoned
 from tracing.promotions import Promotions
 from tracing.sink import TraceSink
+from tracing.spanlog import logs_of
 
 SECOND = 1_000_000_000
 START = 1_800_000_000 * SECOND
@@ -200,7 +201,7 @@ async def test_what_a_dead_writer_left_is_put_right(traces: Container) -> None:
     intent = Intent(traces, writer="dead", clock=lambda: START)
     await intent.cover([trace_id(1), trace_id(2)])
     sink = TraceSink(traces, writer="dead")
-    batch = sink.batch(run(1, bad=True))
+    batch = sink.batch(logs_of(run(1, bad=True)))
     # It died after the segment and before anything that counts it.
     await traces.create(batch.document)
     reader = TraceReader(traces)

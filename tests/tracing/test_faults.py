@@ -31,6 +31,7 @@ from tracing import writer as writer_module
 from tracing.containers import TRACE_EVENTS
 from tracing.failure import failures_in
 from tracing.intent import recount
+from tracing.spanlog import Entry, SpanLog, logs_of
 
 KINDS = ("add", "add", "add", "stumble", "add", "add", "add", "refuse")
 MESSAGES = 6 * len(KINDS)
@@ -93,6 +94,10 @@ class Recorder(TraceWriter):
         self.emitted.append(event)
         super().emit(event)
 
+    def record(self, log: SpanLog, entry: Entry) -> None:
+        self.emitted.append(log.event(entry))
+        super().record(log, entry)
+
     def accounted(self) -> int:
         """Return of how many events the statistics say what became of them."""
         stats = self.stats()
@@ -106,7 +111,7 @@ class Shop(World):
     def __init__(self, writer: TraceWriter) -> None:
         super().__init__(traced=False)
         self.writer = writer
-        self.store = InMemoryStateStore(writer)
+        self.store = InMemoryStateStore()
         self.runtime = self.new_runtime()
 
     async def work(self, messages: int = MESSAGES) -> None:
@@ -161,7 +166,9 @@ class Traced:
             assert trace.notices == []
             assert summary == trace.summary
             assert not await recount(stored, summary.trace_id)
-        failed = [failure for of in emitted.values() for failure in failures_in(of).values()]
+        failed = [
+            failure for of in emitted.values() for failure in failures_in(logs_of(of)).values()
+        ]
         found = (await reader.find_failures(limit=1_000)).failures
         # As they are stored, with microseconds.
         assert ordered(found) == ordered(

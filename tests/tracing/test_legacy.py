@@ -20,6 +20,7 @@ from tracing.legacy import decode, is_legacy
 from tracing.registry import REGISTRY
 from tracing.resolve import Resolvers
 from tracing.sink import TraceSink
+from tracing.spanlog import logs_of
 from tracing.templatetags.loom import clock, duration, when
 from tracing.waterfall import lay_out
 from tracing.words import sentence
@@ -63,7 +64,7 @@ async def read(*bodies: dict[str, Any], ours: list[Event] | None = None) -> Trac
         await container.create(body)
     if ours:
         sink = TraceSink(container, writer="w")
-        await sink.store(sink.batch(ours))
+        await sink.store(sink.batch(logs_of(ours)))
     return await TraceReader(container).get_trace(TRACE)
 
 

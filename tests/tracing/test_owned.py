@@ -14,6 +14,7 @@ from tracing import TraceReader, TraceWriter
 from tracing.containers import SUMMARY, TRACE_EVENTS
 from tracing.owned import OwnedDocument
 from tracing.sink import TraceSink
+from tracing.spanlog import logs_of
 
 
 def body(number: int) -> dict[str, Any]:
@@ -77,9 +78,9 @@ class Picky(MemoryContainer):
 async def test_a_refused_summary_is_made_good_by_the_next_one() -> None:
     container = Picky(DocumentTooLarge)
     sink = TraceSink(container, writer="w")
-    await sink.store(sink.batch([event("queue:enqueued", 1)]))
+    await sink.store(sink.batch(logs_of([event("queue:enqueued", 1)])))
     container.refusal = None
-    await sink.store(sink.batch([event("message:completed", 1, at=5)]))
+    await sink.store(sink.batch(logs_of([event("message:completed", 1, at=5)])))
     trace = await TraceReader(container).get_trace(TRACE)
     assert trace is not None
     assert (await TraceReader(container).find_traces()).traces == [trace.summary]
@@ -90,7 +91,7 @@ async def test_a_container_that_is_gone_is_waited_for_and_not_asked_without_end(
     container = Picky(NotFound)
     sink = TraceSink(container, writer="w")
     with pytest.raises(Unavailable):
-        await sink.store(sink.batch([event("queue:enqueued", 1)]))
+        await sink.store(sink.batch(logs_of([event("queue:enqueued", 1)])))
     assert container.refused == 1
 
 

@@ -10,6 +10,7 @@ from tests.builders import TRACE, event
 from tracing import FailureFilter, TraceFilter, TraceReader, TraceStatus
 from tracing.containers import TRACE_EVENTS
 from tracing.sink import TraceSink
+from tracing.spanlog import logs_of
 
 MILLISECOND = 1_000_000
 
@@ -39,7 +40,7 @@ async def container() -> MemoryContainer:
                         fingerprint=error.lower(),
                     )
                 )
-        await sink.store(sink.batch(events))
+        await sink.store(sink.batch(logs_of(events)))
     return container
 
 
@@ -123,7 +124,9 @@ async def test_a_damaged_segment_costs_its_own_events_and_is_said(
 async def test_a_summary_that_was_never_merged_is_recounted_from_events() -> None:
     container = MemoryContainer(TRACE_EVENTS)
     sink = TraceSink(container, writer="w")
-    batch = sink.batch([event("queue:enqueued", 1, attempt=0), event("message:completed", 1, at=4)])
+    batch = sink.batch(
+        logs_of([event("queue:enqueued", 1, attempt=0), event("message:completed", 1, at=4)])
+    )
     await container.create(batch.document)
     trace = await TraceReader(container).get_trace(TRACE)
     assert trace is not None

@@ -16,6 +16,7 @@ from actors.journal import ACTOR_JOURNALS
 from actors.samples import ACTOR_TYPES, WORKFLOWS
 from actors.samples.chain import ChainLink
 from actors.stores import ACTOR_STATES
+from actors.telemetry import message_span
 from loomweb.wiring import Loom
 from storage.memory import MemoryContainer
 from tests.actors.world import World
@@ -76,7 +77,7 @@ async def of_samples(patch: pytest.MonkeyPatch) -> list[Event]:
     """Return the events of all sample runs, on a store that gives itself out as Cosmos DB."""
     world = World()
     world.store = CosmosStateStore(  # type: ignore[assignment]
-        MemoryContainer(ACTOR_STATES), MemoryContainer(ACTOR_JOURNALS), world.writer
+        MemoryContainer(ACTOR_STATES), MemoryContainer(ACTOR_JOURNALS)
     )
     world.runtime = world.new_runtime()
     for run in SAMPLE_RUNS:
@@ -168,7 +169,8 @@ async def of_waits_and_sagas() -> list[Event]:
         await world.runtime.send_event("Traveller/told", "word")
         await world.runtime.cancel("Traveller/cancelled")
         await world.settled()
-    await world.store.compact(await world.store.load("Traveller/asleep"), sent.trace)
+    span = message_span(world.writer, sent, 1)
+    await world.store.compact(await world.store.load("Traveller/asleep"), span)
     return await world.events()
 
 

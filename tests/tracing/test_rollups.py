@@ -26,6 +26,7 @@ from tracing.analytics import Row
 from tracing.containers import TRACE_EVENTS
 from tracing.keeper import KEPT_BUCKETS, RollupKeeper
 from tracing.rollup import MAX_CELLS, MAX_EDGES, MAX_GROUPS, OTHERS, Resolution, Rollup
+from tracing.spanlog import SpanLog
 
 NS = 1_000_000_000
 START = 1_800_000_000 * NS
@@ -67,7 +68,7 @@ async def saved(
     """Count events and save them."""
     container = container or MemoryContainer(TRACE_EVENTS)
     keeper = RollupKeeper(container, writer=writer)
-    keeper.count(events)
+    keeper.count(map(SpanLog.of, events))
     await keeper.save()
     return container
 
@@ -151,7 +152,7 @@ async def test_events_are_counted_by_the_minute_and_by_the_hour() -> None:
 async def test_saving_again_changes_nothing_and_writes_nothing() -> None:
     container = Answers()
     keeper = RollupKeeper(container, writer="w")
-    keeper.count([told("message:completed"), told("message:failed", at=70)])
+    keeper.count(map(SpanLog.of, [told("message:completed"), told("message:failed", at=70)]))
     await keeper.save()
     before, writes = await documents(container, "minute"), container.writes
     assert writes == 3
@@ -159,7 +160,7 @@ async def test_saving_again_changes_nothing_and_writes_nothing() -> None:
         await keeper.save()
     assert container.writes == writes
     assert await documents(container, "minute") == before
-    keeper.count([told("message:completed", at=80)])
+    keeper.count(map(SpanLog.of, [told("message:completed", at=80)]))
     await keeper.save()
     assert container.writes == writes + 2
     assert await counted(container, "minute") == await counted(container, "hour") == 3
@@ -176,13 +177,13 @@ async def test_saving_without_events_stores_nothing() -> None:
 async def test_a_save_that_failed_is_made_good_by_the_next(answer: str, after: int) -> None:
     container = Answers([*["done"] * after, answer])
     keeper = RollupKeeper(container, writer="w")
-    keeper.count([told("message:completed"), told("message:completed", at=60)])
+    keeper.count(map(SpanLog.of, [told("message:completed"), told("message:completed", at=60)]))
     if after < 3:
         with pytest.raises(Unavailable):
             await keeper.save()
     else:
         await keeper.save()
-    keeper.count([told("message:failed", at=61)])
+    keeper.count(map(SpanLog.of, [told("message:failed", at=61)]))
     await save_at_last(keeper)
     assert await counted(container, "minute") == await counted(container, "hour") == 3
     found = await analytics(container).statistics(START, START + 2 * MINUTE)
@@ -210,10 +211,10 @@ async def test_an_event_for_a_minute_long_past_is_not_lost() -> None:
     keeper = RollupKeeper(container, writer="w")
     minutes = KEPT_BUCKETS * 3
     for minute in range(minutes):
-        keeper.count([told("message:completed", at=60 * minute)])
+        keeper.count(map(SpanLog.of, [told("message:completed", at=60 * minute)]))
         await keeper.save()
     for late in (0, 0, 61, 3_600 * 5, 1):
-        keeper.count([told("message:completed", at=late)])
+        keeper.count(map(SpanLog.of, [told("message:completed", at=late)]))
         await keeper.save()
     found = await analytics(container).statistics(START, START + minutes * MINUTE)
     assert [slot.handled for slot in found.slots] == [4, 2, *[1] * (minutes - 2)]
@@ -241,10 +242,10 @@ async def test_what_is_counted_while_a_save_waits_is_in_the_next_one() -> None:
 
     container = Slow()
     keeper = RollupKeeper(container, writer="w")
-    keeper.count([told("message:completed")])
+    keeper.count(map(SpanLog.of, [told("message:completed")]))
     saving = asyncio.create_task(keeper.save())
     await asyncio.sleep(0)
-    keeper.count([told("message:completed", at=1)])
+    keeper.count(map(SpanLog.of, [told("message:completed", at=1)]))
     await saving
     await keeper.save()
     assert await counted(container, "minute") == await counted(container, "hour") == 2
@@ -256,13 +257,13 @@ async def test_what_is_counted_for_an_old_minute_while_a_save_ends_is_not_forgot
     class Busy(Watched):
         async def passes(self, body: Body, write: Callable[[], Awaitable[Document]]) -> Document:
             if body["bucket"] == START // NS + 300:
-                keeper.count(late)
+                keeper.count(map(SpanLog.of, late))
                 late.clear()
             return await write()
 
     container = Busy()
     keeper = RollupKeeper(container, writer="w")
-    keeper.count(told("message:completed", at=60 * minute) for minute in range(6))
+    keeper.count(SpanLog.of(told("message:completed", at=60 * minute)) for minute in range(6))
     await keeper.save()
     await keeper.save()
     assert await counted(container, "minute") == await counted(container, "hour") == 8
@@ -285,10 +286,10 @@ async def test_of_two_saves_at_once_the_later_counts_stay() -> None:
 
     container = FirstIsSlow()
     keeper = RollupKeeper(container, writer="w")
-    keeper.count([told("message:completed")])
+    keeper.count(map(SpanLog.of, [told("message:completed")]))
     one = asyncio.create_task(keeper.save())
     await asyncio.sleep(0)
-    keeper.count([told("message:completed", at=1)])
+    keeper.count(map(SpanLog.of, [told("message:completed", at=1)]))
     other = asyncio.create_task(keeper.save())
     for _ in range(5):
         await asyncio.sleep(0)
@@ -309,7 +310,7 @@ async def test_a_save_that_is_cancelled_is_made_good_by_the_next() -> None:
 
     container = Hanging()
     keeper = RollupKeeper(container, writer="w")
-    keeper.count([told("message:completed")])
+    keeper.count(map(SpanLog.of, [told("message:completed")]))
     saving = asyncio.create_task(keeper.save())
     await asyncio.sleep(0)
     saving.cancel()
@@ -330,7 +331,7 @@ async def test_a_rollup_that_the_store_refuses_does_not_keep_others_from_being_s
     keeper = RollupKeeper(container, writer="w")
     refused = 0
     for minute in range(20):
-        keeper.count([told("message:completed", at=60 * minute)])
+        keeper.count(map(SpanLog.of, [told("message:completed", at=60 * minute)]))
         try:
             await keeper.save()
         except DocumentTooLarge:
@@ -527,7 +528,7 @@ def test_statistics_are_what_a_count_of_the_events_gives(
         container = Answers(answers)
         keepers = [RollupKeeper(container, writer=f"w{number}") for number in range(3)]
         for each, (number, saves) in zip(events, told_by, strict=False):
-            keepers[number].count([each])
+            keepers[number].count(map(SpanLog.of, [each]))
             if saves:
                 with suppress(Unavailable):
                     await keepers[number].save()
@@ -722,7 +723,7 @@ ROLLUPS = EVENTS.map(lambda events: rollup_of(events))
 def rollup_of(events: Iterable[Event]) -> Rollup:
     rollup = Rollup()
     for each in events:
-        rollup.add(each)
+        rollup.add(SpanLog.of(each))
     return rollup
 
 

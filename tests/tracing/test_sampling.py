@@ -35,8 +35,9 @@ from tracing import writer as writer_module
 from tracing.containers import FAILURE, SEGMENT, SUMMARY, TRACE_EVENTS
 from tracing.hold import PROMOTING, Hold
 from tracing.promotions import Promotions
-from tracing.registry import REGISTRY
+from tracing.registry import BY_CODE, CODES, REGISTRY
 from tracing.sink import TraceSink
+from tracing.spanlog import Entry, SpanLog
 
 START = event("message:started").time_ns
 IDS = st.integers(0, 2**128 - 1).map(lambda number: f"{number:032x}")
@@ -162,7 +163,11 @@ async def test_what_follows_a_failure_in_an_unsampled_trace_is_sampled() -> None
 # Hold
 
 
-def unsampled(type: str, trace: int, at: int = 0) -> Event:
+def unsampled(type: str, trace: int, at: int = 0) -> SpanLog:
+    return SpanLog.of(unsampled_event(type, trace, at))
+
+
+def unsampled_event(type: str, trace: int, at: int = 0) -> Event:
     error = "Boom" if REGISTRY[type].failed else None
     told = event(type, trace * 1_000 + at, trace=f"{trace:032x}", at=at, error_type=error)
     return replace(told, sampled=False)
@@ -190,15 +195,16 @@ def test_what_led_to_a_failure_comes_back_in_order_and_what_follows_at_once() ->
 
 def test_every_type_that_reports_a_failure_promotes_its_trace() -> None:
     failed = {type for type, kind in REGISTRY.items() if kind.failed}
-    assert {*failed, "activity:retried"} <= PROMOTING
+    promoting = {BY_CODE[code].name for code in PROMOTING}
+    assert {*failed, "activity:retried"} <= promoting
     usual = {"workflow:started", "workflow:completed", "http:request", "message:sent"}
-    assert not PROMOTING & {*usual, *ENDINGS["completes"]}
+    assert not promoting & {*usual, *ENDINGS["completes"]}
     for type in REGISTRY:
         hold = Hold(seconds=60, max_events=100)
         hold.add(unsampled("message:started", 1), now=0.0)
         kept = hold.add(unsampled(type, 1, 1), now=0.0)
-        assert len(kept) == (2 if type in PROMOTING else 0)
-        assert hold.is_promoted(name(1)) == (type in PROMOTING)
+        assert len(kept) == (2 if type in promoting else 0)
+        assert hold.is_promoted(name(1)) == (type in promoting)
 
 
 def test_a_trace_is_let_go_when_its_first_event_was_held_long_enough() -> None:
@@ -465,7 +471,7 @@ async def test_a_promoted_trace_says_since_when_it_is_kept_and_a_sampled_one_doe
 
 
 UNSAMPLED = st.lists(
-    st.builds(unsampled, st.sampled_from(sorted(REGISTRY)), st.integers(0, 3)),
+    st.builds(unsampled_event, st.sampled_from(sorted(REGISTRY)), st.integers(0, 3)),
     max_size=40,
 ).map(lambda told: [replace(e, time_ns=START + n * 1_000) for n, e in enumerate(told)])
 
@@ -489,7 +495,7 @@ def test_any_failure_keeps_all_of_its_trace_and_of_no_other(
             by_trace[each.trace_id].append(each)
         kept = 0
         for trace_id, events in by_trace.items():
-            if any(each.type in PROMOTING for each in events):
+            if any(CODES[each.type] in PROMOTING for each in events):
                 assert await read(container, trace_id) == as_stored(events)
                 kept += len(events)
             else:
@@ -656,8 +662,12 @@ class Sampled(World):
                 told[event.trace_id].append(event)
                 super().emit(event)
 
+            def record(self, log: SpanLog, entry: Entry) -> None:
+                told[log.trace_id].append(log.event(entry))
+                super().record(log, entry)
+
         self.writer = Recorder(self.traces, sampler=Sampler(0.01))
-        self.store = type(self.store)(self.writer)
+        self.store = type(self.store)()
         self.runtime = self.new_runtime()
 
 

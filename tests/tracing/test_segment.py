@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from tests.builders import TRACE, event
 from tracing import Event, Ref, RefKind, segment
 from tracing.errors import UnreadableSegment
 from tracing.registry import REGISTRY
+from tracing.spanlog import logs_of
 
 TEXT = st.text(max_size=12)
 REFS = st.builds(Ref, st.sampled_from(list(RefKind)), TEXT, TEXT)
@@ -47,7 +49,7 @@ def one_parent_each(events: list[Event]) -> list[Event]:
 
 @given(st.lists(EVENTS, min_size=1, max_size=40).map(one_parent_each))
 def test_decoding_gives_back_the_events_by_time(events: list[Event]) -> None:
-    document = json.loads(json.dumps(segment.encode("w-1", events)))
+    document = json.loads(json.dumps(segment.encode("w-1", logs_of(events))))
     decoded = segment.decode(document)
     assert decoded.unknown == 0
     assert decoded.events == sorted(events, key=lambda e: e.time_ns)
@@ -57,7 +59,7 @@ def test_decoding_gives_back_the_events_by_time(events: list[Event]) -> None:
 def test_a_broken_segment_never_raises_anything_else(
     events: list[Event], source: random.Random
 ) -> None:
-    document = segment.encode("w-1", events)
+    document = segment.encode("w-1", logs_of(events))
     key = source.choice([key for key in document if key not in ("id", "trace_id", "k")])
     document[key] = source.choice([None, [], [9_999], "text", -1, {"a": 1}, [[1]], [None] * 3])
     with contextlib.suppress(UnreadableSegment):
@@ -65,20 +67,76 @@ def test_a_broken_segment_never_raises_anything_else(
 
 
 def test_another_version_is_unreadable() -> None:
-    document = segment.encode("w-1", [event("message:started")])
-    with pytest.raises(UnreadableSegment, match="version 2"):
-        segment.decode({**document, "v": 2})
+    document = segment.encode("w-1", logs_of([event("message:started")]))
+    with pytest.raises(UnreadableSegment, match="version 3"):
+        segment.decode({**document, "v": 3})
 
 
 def test_an_event_type_of_a_later_version_is_counted_and_the_rest_kept() -> None:
-    document = segment.encode("w-1", [event("message:started"), event("message:completed", at=5)])
-    document["c"][0] = 9_999
+    document = segment.encode(
+        "w-1", logs_of([event("message:started"), event("message:completed", at=5)])
+    )
+    document["L"][0][3][0][0] = 9_999
     decoded = segment.decode(document)
     assert decoded.unknown == 1
     assert [found.type for found in decoded.events] == ["message:completed"]
 
 
 def test_numbers_stay_within_what_json_doubles_hold() -> None:
-    document = segment.encode("w-1", [event("message:started", at=n) for n in range(3)])
-    numbers = [document["t0"], *document["t"]]
+    document = segment.encode("w-1", logs_of([event("message:started", at=n) for n in range(3)]))
+    logs = document["L"]
+    numbers = [document["t0"], *(log[2] for log in logs), *(log[3][0][1] for log in logs)]
+    assert len(numbers) == 7
     assert all(number < 2**53 for number in numbers)
+
+
+OLD: dict[str, Any] = {
+    "id": "w-1",
+    "trace_id": TRACE,
+    "k": "g",
+    "v": 1,
+    "t0": 1_800_000_000_000_000,
+    "P": [["0000000000000001", None, 4, 5], ["0000000000000002", 0, 6, 7]],
+    "R": [[0, 8, "m1"], [3, 4, "actor-journals/000000000000"], [1, 4, "2"]],
+    "S": [
+        *("Clerk/1", "actor-journals", "Declined", "00ff00ff00ff00ff"),
+        *("Order/1", "place", "Order/2", "charge", "run"),
+    ],
+    "c": [10, 11, 61, 43, 22],
+    "s": [0, 0, 0, 1, 0],
+    "t": [0, 2_000_000, 1_000_000, 1_000_000, 1_000_000],
+    "a": [0, 1, 0, 1, 1],
+    "n": [2, 1],
+    "d": [1, 2_000_000, 4, 3],
+    "e": [3, 2],
+    "f": [3, 3],
+    "r": [0, [0], 2, [1], 4, [0, 2]],
+    "p": [1, 0],
+}
+"""A segment as version 1 stored it."""
+
+
+def test_segments_of_the_version_before_are_read() -> None:
+    message = Ref(RefKind.MESSAGE, "run", "m1")
+    document = Ref(RefKind.DOCUMENT, "Order/1", "actor-journals/000000000000")
+    events = [
+        event("queue:enqueued", attempt=0, refs=(message,)),
+        replace(event("queue:dequeued", at=2, duration_ns=2_000_000), peer="Clerk/1"),
+        event("store:write", at=3, name="actor-journals", attempt=0, refs=(document,)),
+        event(
+            *("activity:failed", 2),
+            parent=1,
+            at=4,
+            actor="Order/2",
+            name="charge",
+            error_type="Declined",
+            fingerprint="00ff00ff00ff00ff",
+        ),
+        event(
+            "message:completed",
+            at=5,
+            duration_ns=3,
+            refs=(message, Ref(RefKind.ACTOR_STATE, "Order/1", "2")),
+        ),
+    ]
+    assert segment.decode(OLD) == segment.Segment(events, 0)

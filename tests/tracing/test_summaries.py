@@ -29,6 +29,7 @@ from tracing.failure import Failure, failures_in
 from tracing.intent import ABANDONED_SECONDS, Intent, recount, repair_abandoned
 from tracing.registry import REGISTRY
 from tracing.sink import Batch, TraceSink
+from tracing.spanlog import logs_of
 from tracing.tally import Tally
 
 START = 1_800_000_000_000_000_000
@@ -166,7 +167,7 @@ class Writer:
         self.run: Run | None = None
         self._clock = clock
         for _ in range(written):
-            self.sink.batch([event("message:started")])
+            self.sink.batch(logs_of([event("message:started")]))
 
     @property
     def idle(self) -> bool:
@@ -179,7 +180,7 @@ class Writer:
 
     def takes(self, batches: Iterable[tuple[list[Event], int | None]]) -> None:
         """Take events, each list of one trace, with the time at which a failure promoted it."""
-        self.batches = [self.sink.batch(events, promoted_ns=at) for events, at in batches]
+        self.batches = [self.sink.batch(logs_of(events), promoted_ns=at) for events, at in batches]
 
     def starts(self) -> None:
         """Begin to store what was taken; also to retry it."""
@@ -235,7 +236,7 @@ def stored(container: MemoryContainer, trace_id: str) -> Stored:
             assert body["k"] == FAILURE
             found.failures.append(Failure.from_document(body))
     found.events.sort(key=lambda each: each.time_ns)
-    found.tally.add(found.events)
+    found.tally.add(logs_of(found.events))
     return found
 
 
@@ -250,7 +251,7 @@ def check(container: MemoryContainer, trace_id: str) -> None:
     assert Tally.from_document(found.summary.body) == found.tally
     assert found.summary.body == found.tally.to_document(trace_id, found.marks)
     by_span = {failure.span_id: failure for failure in found.failures if failure.error_type}
-    told = failures_in(found.events)
+    told = failures_in(logs_of(found.events))
     assert by_span == {span: failure for span, failure in told.items() if failure.error_type}
 
 
@@ -714,7 +715,7 @@ def test_a_recount_keeps_what_is_counted_of_segments_that_cannot_be_read() -> No
 def test_a_segment_under_a_strange_id_does_not_keep_a_repair_from_going_on() -> None:
     scene = Scene()
     scene.dies_after(2, RUN)
-    strange = segments.encode("by-hand", [event("message:started", 9, at=9)])
+    strange = segments.encode("by-hand", logs_of([event("message:started", 9, at=9)]))
     at_once(scene.container.create(strange))
     scene.clock.advance(ABANDONED_SECONDS + 1)
     assert scene.repair() == 1
@@ -728,7 +729,7 @@ def stored_summary(container: MemoryContainer) -> Tally:
 
 def counted(events: Sequence[Event]) -> Tally:
     tally = Tally()
-    tally.add(events)
+    tally.add(logs_of(events))
     return tally
 
 
@@ -752,7 +753,7 @@ def test_attempts_that_different_writers_store_give_one_failure_in_any_order() -
         for number, told in enumerate(order):
             scene.store([told], scene.writer(f"w{number}"))
         found = stored(scene.container, TRACE)
-        if found.failures != list(failures_in(found.events).values()):
+        if found.failures != list(failures_in(logs_of(found.events)).values()):
             wrong.append([told.attempt for told in order])
     assert wrong == []
 
@@ -800,10 +801,10 @@ async def test_what_was_refused_and_counted_by_a_repair_is_not_counted_again() -
     container = Failing(DocumentTooLarge("for once"))
     sink = TraceSink(container, writer="w")
     container.refused = {SUMMARY}
-    await sink.store(sink.batch(RUN[:2]))
+    await sink.store(sink.batch(logs_of(RUN[:2])))
     container.refused = set()
     await recount(container, TRACE)
-    await sink.store(sink.batch(RUN[2:]))
+    await sink.store(sink.batch(logs_of(RUN[2:])))
     check(container, TRACE)
 
 

@@ -12,6 +12,7 @@ from tracing import Event, Trace, TraceStatus, TraceTree
 from tracing.build import build_tree
 from tracing.registry import REGISTRY
 from tracing.rows import rows_document
+from tracing.spanlog import logs_of
 from tracing.statistics import statistics
 from tracing.tally import Tally
 from tracing.waterfall import WINDOW, lay_out
@@ -20,7 +21,7 @@ from tracing.words import sentence
 
 def tree_of(events: list[Event]) -> TraceTree:
     tally = Tally()
-    tally.add(events)
+    tally.add(logs_of(events))
     ordered = sorted(events, key=lambda e: e.time_ns)
     return build_tree(Trace(tally.summary(TRACE), ordered, []))
 

@@ -16,6 +16,7 @@ from tests.builders import TRACE, event
 from tracing import Event, Summary, TraceReader, TraceStatus, TraceWriter
 from tracing.containers import TRACE_EVENTS
 from tracing.sink import TraceSink
+from tracing.spanlog import logs_of
 
 
 def run_of(messages: int = 3, *, fail: bool = False) -> list[Event]:
@@ -166,7 +167,7 @@ async def test_a_throttled_write_is_repeated_after_the_pause_the_store_asks_for(
 
 
 async def store_until_taken(sink: TraceSink, events: list[Event]) -> None:
-    batch = sink.batch(events)
+    batch = sink.batch(logs_of(events))
     while True:
         try:
             await sink.store(batch)
@@ -221,7 +222,7 @@ def test_writers_retries_and_lost_answers_give_the_totals_of_one_writer(
 async def test_the_same_batch_stored_twice_changes_nothing() -> None:
     container = MemoryContainer(TRACE_EVENTS)
     sink = TraceSink(container, writer="w")
-    batch = sink.batch(run_of())
+    batch = sink.batch(logs_of(run_of()))
     await sink.store(batch)
     before = await only_summary(container)
     batch.segment_stored = False
@@ -235,7 +236,7 @@ async def test_a_recovered_failure_keeps_its_error_and_its_time() -> None:
     failed = event("message:failed", 5, at=10, error_type="Boom", fingerprint="f")
     recovered = event("message:completed", 5, at=900, attempt=2)
     for part in ([failed], [recovered]):
-        await sink.store(sink.batch(part))
+        await sink.store(sink.batch(logs_of(part)))
     (failure,) = (await TraceReader(container).find_failures()).failures
     assert failure.outcome.value == "recovered"
     assert (failure.error_type, failure.attempts) == ("Boom", 2)
@@ -245,7 +246,7 @@ async def test_a_recovered_failure_keeps_its_error_and_its_time() -> None:
 async def test_a_message_that_completes_at_once_is_no_failure() -> None:
     container = MemoryContainer(TRACE_EVENTS)
     sink = TraceSink(container, writer="w")
-    await sink.store(sink.batch(run_of()))
+    await sink.store(sink.batch(logs_of(run_of())))
     assert (await TraceReader(container).find_failures()).failures == []
 
 

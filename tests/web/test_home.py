@@ -22,6 +22,7 @@ from tests.web.test_traces import rows, some_runs
 from tracing import Event
 from tracing.keeper import RollupKeeper
 from tracing.sink import TraceSink
+from tracing.spanlog import logs_of
 
 S = 1_000_000_000
 HOUR = 3_600 * S
@@ -30,7 +31,7 @@ HOUR = 3_600 * S
 async def count(loom: Loom, *events: Event) -> None:
     """Store a rollup of the events, as another writer would."""
     keeper = RollupKeeper(loom.containers["trace-events"], writer="other")
-    keeper.count(events)
+    keeper.count(logs_of(events))
     await keeper.save()
 
 
@@ -173,14 +174,14 @@ async def test_with_nothing_to_count_it_says_what_to_do_next(client: AsyncClient
 async def test_a_quiet_hour_names_the_latest_run(loom: Loom, client: AsyncClient) -> None:
     sink = TraceSink(loom.containers["trace-events"], writer="w")
     old = happened("queue:enqueued", 5 * HOUR, actor="Order/old")
-    await sink.store(sink.batch([old]))
+    await sink.store(sink.batch(logs_of([old])))
     page = text(await client.get("/"))
     assert "Nothing ran in the last hour" in page
     assert f'href="/traces/{old.trace_id}/"' in page
     assert 'href="?since=7d">Show the last 7 days' in page
     assert "data-reload" not in page
     new = happened("queue:enqueued", 1 * S, trace="f" * 32)
-    await sink.store(sink.batch([new]))
+    await sink.store(sink.batch(logs_of([new])))
     page = text(await client.get("/"))
     assert "has just started" in page
     assert 'data-reload="2000"' in page

@@ -21,6 +21,7 @@ from tracing.export import export, read_export
 from tracing.live import Streams, streams
 from tracing.rows import ERRORS, FAILED, OPEN, WINDOW
 from tracing.sink import TraceSink
+from tracing.spanlog import logs_of
 
 STARTED = 1_800_000_000_000_000_000
 LARGE = "ab" * 16
@@ -28,7 +29,7 @@ LARGE = "ab" * 16
 
 async def store(loom: Loom, events: list[Event]) -> None:
     sink = TraceSink(loom.containers["trace-events"], writer="w")
-    await sink.store(sink.batch(events))
+    await sink.store(sink.batch(logs_of(events)))
 
 
 async def rows(client: AsyncClient, trace: str, query: str = "") -> dict[str, Any]:
@@ -68,7 +69,7 @@ async def test_rows_that_are_known_are_not_sent_again(loom: Loom, client: AsyncC
     known = {"If-None-Match": etag}
     assert (await client.get(f"/traces/{TRACE}/rows/", headers=known)).status_code == 304
     sink = TraceSink(loom.containers["trace-events"], writer="x")
-    await sink.store(sink.batch([event("message:completed", 1, at=9)]))
+    await sink.store(sink.batch(logs_of([event("message:completed", 1, at=9)])))
     again = await client.get(f"/traces/{TRACE}/rows/", headers=known)
     assert again.status_code == 200
     assert again.headers["ETag"] != etag
@@ -258,7 +259,7 @@ async def test_a_stream_tells_of_changes_and_ends_with_the_trace(
     assert await anext(pieces) == b"retry: 1000\n\n"
     assert (await anext(pieces)).startswith(b"event: change")
     sink = TraceSink(loom.containers["trace-events"], writer="x")
-    await sink.store(sink.batch([event("message:completed", 1, at=9)]))
+    await sink.store(sink.batch(logs_of([event("message:completed", 1, at=9)])))
     assert b'"events":2' in await anext(pieces)
     assert (await anext(pieces)).startswith(b"event: end")
     with pytest.raises(StopAsyncIteration):
@@ -291,7 +292,7 @@ async def test_a_tree_is_kept_only_while_the_summary_counts_its_events(loom: Loo
     first = await loom.reconstructor.reconstruct(TRACE)
     assert await loom.reconstructor.reconstruct(TRACE) is first
     sink = TraceSink(loom.containers["trace-events"], writer="x")
-    batch = sink.batch([event("message:started", 1, at=4)])
+    batch = sink.batch(logs_of([event("message:started", 1, at=4)]))
     await loom.containers["trace-events"].create(batch.document)
     batch.segment_stored = True
     await sink.store(batch)

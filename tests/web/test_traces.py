@@ -14,6 +14,7 @@ from storage import Unavailable
 from tests.builders import event
 from tests.web.conftest import HTMX, panel_links, settled, text
 from tracing.sink import TraceSink
+from tracing.spanlog import logs_of
 
 
 async def some_runs(loom: Loom) -> None:
@@ -123,7 +124,7 @@ async def test_pages_follow_each_other_and_keep_the_filters(
     sink = TraceSink(loom.containers["trace-events"], writer="w")
     for n in range(120):
         found = event("queue:enqueued", n, trace=f"{n + 1:032x}", at=n, actor=f"Order/{n}")
-        await sink.store(sink.batch([found]))
+        await sink.store(sink.batch(logs_of([found])))
     seen: list[str] = []
     address = "/traces/?type=Order"
     pages = 0

@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from loomweb import wiring
+from loomweb import collector, wiring
 from loomweb.config import Config
 from loomweb.measure import Left, what_is_left
 from loomweb.progress import ProgressBar
@@ -50,6 +50,7 @@ class Command(BaseCommand):
         try:
             if loom.worker is None:
                 loom.start_worker()
+            collector.settle()
             bar = ProgressBar(len(rows), "messages", sys.stderr)
             started = time.monotonic()
             try:

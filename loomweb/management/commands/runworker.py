@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from loomweb import wiring
+from loomweb import collector, wiring
 from storage import StorageError
 
 
@@ -26,6 +26,7 @@ class Command(BaseCommand):
         loom = await wiring.open_loom(settings.CONFIG)
         try:
             worker = loom.worker or loom.start_worker()
+            collector.settle()
             stop = asyncio.Event()
             loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
