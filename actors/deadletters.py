@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.message import Message
@@ -36,8 +37,9 @@ class Reason:
 class DeadLetters:
     """Writes dead letters into a container, partitioned by actor."""
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._container = container
+        self._clock_ns = clock_ns
 
     async def add(self, message: Message, reason: Reason) -> str:
         """Record that `message` was given up; repeating it changes nothing. Returns its id."""
@@ -52,7 +54,7 @@ class DeadLetters:
                 "fingerprint": reason.fingerprint,
                 "attempts": reason.attempts,
                 "journalIndex": reason.journal_index,
-                "at": time.time_ns() // 1000,
+                "at": self._clock_ns() // 1000,
                 "resolution": None,
             }
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +52,9 @@ class SentEvent:
 class Inbox:
     """The inboxes of all actors, in one container partitioned by actor."""
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._container = container
+        self._clock_ns = clock_ns
 
     async def put(self, actor_id: str, name: str, payload: Mapping[str, Any], id: str) -> bool:
         """Keep an event for the actor; False when one of this id is, or lately was, there.
@@ -72,7 +73,7 @@ class Inbox:
                     "actorId": actor_id,
                     "name": name,
                     "payload": dict(payload),
-                    "at": time.time_ns() // 1000,
+                    "at": self._clock_ns() // 1000,
                 }
             )
         except Conflict:

@@ -7,7 +7,7 @@ only step that counts: whoever creates it owned the actor, everyone else conflic
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -136,8 +136,9 @@ def record_id(index: int) -> str:
 class Journal:
     """The journals of all actors, in one container partitioned by actor."""
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._container = container
+        self._clock_ns = clock_ns
 
     async def append(
         self,
@@ -158,7 +159,7 @@ class Journal:
             storage.Unavailable: unknown whether it was written.
         """
         record = JournalRecord(
-            actor_id, expected_index, message_id, time.time_ns() // 1000, tuple(entries)
+            actor_id, expected_index, message_id, self._clock_ns() // 1000, tuple(entries)
         )
         try:
             await self._container.create(record.to_document(turn))

@@ -98,8 +98,9 @@ class Message:
         trace: TraceContext | None = None,
         workflow: str | None = None,
         workflow_parent: str | None = None,
+        sent_ns: int | None = None,
     ) -> Message:
-        """Make a message, checked.
+        """Make a message, checked. `sent_ns` is nanoseconds since the epoch, by default now.
 
         Raises:
             InvalidMessage: an id or type is malformed, or the payload is not a JSON object.
@@ -116,7 +117,7 @@ class Message:
                 raise InvalidMessage(f"{given[:80]!r} is not a message or correlation id")
         check_json(payload, "the payload", MAX_PAYLOAD_BYTES)
         # Whole microseconds, so that a message equals what is read back from its wire form.
-        sent_ns = time.time_ns() // 1000 * 1000
+        sent_ns = (time.time_ns() if sent_ns is None else sent_ns) // 1000 * 1000
         metadata = Metadata(sent_ns, sender, workflow, workflow_parent, priority, reply)
         return cls(message_id, actor_id, message_type, correlation_id, payload, metadata, trace)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -38,7 +39,10 @@ class Started:
 
 
 class ActorRuntime:
-    """Everything that concerns actors and is not the handling of one message."""
+    """Everything that concerns actors and is not the handling of one message.
+
+    `clock_ns` gives the time that messages, timers and handlers see; its workers use it too.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class ActorRuntime:
         *,
         message_archive: MessageArchive | None = None,
         inbox: Inbox | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.state_store = state_store
         self.queue = message_queue
@@ -56,6 +61,7 @@ class ActorRuntime:
         self.tracer = tracer
         self.archive = message_archive
         self.inbox = inbox
+        self.clock_ns = clock_ns
         self._active: OrderedDict[str, Fold] = OrderedDict()
 
     async def send(
@@ -80,6 +86,7 @@ class ActorRuntime:
             message_id=message_id,
             correlation_id=correlation_id,
             trace=self._span_below(trace, actor_id.partition("/")[0]),
+            sent_ns=self.clock_ns(),
         )
         await self.dispatch([message])
         return message
@@ -107,6 +114,7 @@ class ActorRuntime:
             trace=self._span_below(run, workflow.name) if run is not None else None,
             workflow=workflow.name,
             workflow_parent=None if run is None else run.parent_span_id,
+            sent_ns=self.clock_ns(),
         )
         opens = {} if run is None else {message.message_id: Run(workflow.name, run)}
         await self.dispatch([message], opens=opens)

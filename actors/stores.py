@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -100,9 +100,10 @@ class CosmosStateStore:
         journals: Container,
         *,
         engine: str = "cosmos",
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._states = states
-        self._journal = Journal(journals)
+        self._journal = Journal(journals, clock_ns=clock_ns)
         family = "cosmosdb" if engine == "cosmos" else "store"
         self._read_event, self._write_event = f"{family}:read", f"{family}:write"
 
@@ -270,7 +271,14 @@ def _snapshot_body(id: str, state: ActorState, **more: int) -> dict[str, Any]:
 class InMemoryStateStore(CosmosStateStore):
     """A `StateStore` in this process's memory, for tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
         super().__init__(
-            MemoryContainer(ACTOR_STATES), MemoryContainer(ACTOR_JOURNALS), engine="memory"
+            _in_memory(ACTOR_STATES, clock_ns),
+            _in_memory(ACTOR_JOURNALS, clock_ns),
+            engine="memory",
+            clock_ns=clock_ns,
         )
+
+
+def _in_memory(spec: ContainerSpec, clock_ns: Callable[[], int]) -> MemoryContainer:
+    return MemoryContainer(spec, clock=lambda: clock_ns() / 1e9)

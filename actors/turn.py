@@ -65,6 +65,7 @@ class Turn:
         *,
         inbox: Inbox | None = None,
         dispatch: Dispatch | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.message = message
         self.outbox: list[Message] = []
@@ -77,9 +78,10 @@ class Turn:
         self._executor = executor
         self._span = span
         self._dispatch = dispatch
+        self._clock_ns = clock_ns
         self._log = CommandLog(fold.open_turns.get(message.message_id, ()))
         self._appending = asyncio.Lock()
-        self.waits = Waits(message, self._log, inbox, self._append, span)
+        self.waits = Waits(message, self._log, inbox, self._append, span, clock_ns)
         self._dispatched = 0
         self._uuids = 0
         self._result: Any = None
@@ -270,7 +272,7 @@ class Turn:
         return address(actor_type, key)
 
     def now(self) -> int:
-        at_us = time.time_ns() // 1000
+        at_us = self._clock_ns() // 1000
         entry, _ = self._log.take(EntryType.TIME_READ, "now", {}, {"at": at_us})
         return int(entry.data["at"])
 
@@ -363,6 +365,7 @@ class Turn:
             sender=self.message.actor_id,
             priority=priority,
             reply=reply,
+            sent_ns=self._clock_ns(),
             trace=None if span is None else span.tracer.create_child_span(span.context),
         )
         self.outbox.append(message)

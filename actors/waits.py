@@ -34,6 +34,7 @@ class Waits:
         inbox: Inbox | None,
         append: Append,
         span: SpanEmitter | None,
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._actor_id = message.actor_id
         self._message_id = message.message_id
@@ -41,6 +42,7 @@ class Waits:
         self._inbox = inbox
         self._append = append
         self._span = span
+        self._clock_ns = clock_ns
         # Two waits for one name must not take the same event.
         self._taking = asyncio.Lock()
         self._looked = False
@@ -70,7 +72,7 @@ class Waits:
         """
         if self.unwinding:
             raise Suspended
-        due = None if seconds is None else time.time_ns() // 1000 + round(seconds * 1e6)
+        due = None if seconds is None else self._clock_ns() // 1000 + round(seconds * 1e6)
         command, replayed = self._log.take(entry_type, name or "timer", data, {"due": due})
         seq, due = command.data["seq"], command.data["due"]
         if not replayed and self._span is not None:
@@ -106,7 +108,7 @@ class Waits:
                 EntryType.EVENT_RECEIVED,
                 {"seq": seq, "event": taken.id, "name": name, "payload": taken.payload},
             )
-        elif due is not None and due <= time.time_ns() // 1000:
+        elif due is not None and due <= self._clock_ns() // 1000:
             entry = JournalEntry(EntryType.TIMER_FIRED, {"seq": seq})
         else:
             return None

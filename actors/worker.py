@@ -65,6 +65,7 @@ class ActorWorker:
 
     A lease and a lock are extended while their turn runs. When one is lost the turn is cancelled;
     if it commits first it still owned the actor, and if another worker did, its append conflicts.
+    `longest_park` is seconds after which a suspended turn looks by itself whether it may go on.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class ActorWorker:
         concurrency: int = 64,
         lease_seconds: float = 30.0,
         grace_seconds: float = 10.0,
+        longest_park: float = LONGEST_PARK,
     ) -> None:
         types = [actor_type] if isinstance(actor_type, type) else list(actor_type)
         self._types: dict[str, type[Actor]] = {kind.type_name(): kind for kind in types}
@@ -94,6 +96,7 @@ class ActorWorker:
         self._concurrency = concurrency
         self._lease_seconds = lease_seconds
         self._grace_seconds = grace_seconds
+        self._longest_park = longest_park
         self.worker_id = f"worker-{uuid4().hex[:12]}"
         self._running: dict[asyncio.Task[None], Lease] = {}
         self._finished = asyncio.Event()
@@ -236,7 +239,7 @@ class ActorWorker:
     async def _handle(self, lease: Lease, span: SpanEmitter | None) -> None:
         message = lease.message
         if span is not None:
-            waited = max(0, time.time_ns() - message.metadata.sent_ns)
+            waited = max(0, self._runtime.clock_ns() - message.metadata.sent_ns)
             span.emit("queue:dequeued", OWN_MESSAGE, duration_ns=waited)
         asked = time.monotonic_ns()
         if not await self._runtime.locks.acquire(
@@ -270,6 +273,7 @@ class ActorWorker:
             *(fold, message, lease.attempt, self._runtime.state_store, self._executor, span),
             inbox=self._runtime.inbox,
             dispatch=partial(self._runtime.dispatch, archive=self._archive),
+            clock_ns=self._runtime.clock_ns,
         )
         if span is not None:
             span.emit("message:started", OWN_MESSAGE)
@@ -304,9 +308,9 @@ class ActorWorker:
 
     async def _park(self, lease: Lease, due: int | None) -> None:
         """Let the actor of a suspended turn leave memory until what it waits for."""
-        wait = LONGEST_PARK
+        wait = self._longest_park
         if due is not None:
-            wait = max(0.0, min(wait, due / 1e6 - time.time()))
+            wait = max(0.0, min(wait, (due - self._runtime.clock_ns() // 1000) / 1e6))
         self._runtime.deactivate(lease.message.actor_id)
         await self._release(lease, self._queue.park(lease, seconds=wait))
 
@@ -398,7 +402,7 @@ class ActorWorker:
         run = workflow_span(self._tracer, message)
         if run is None:
             return
-        duration = time.time_ns() - message.metadata.sent_ns
+        duration = self._runtime.clock_ns() - message.metadata.sent_ns
         if reason is None:
             run.emit(event, OWN_MESSAGE, duration_ns=duration)
         else:
