@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.errors import NonDeterministic
 from actors.journal import EntryType, JournalEntry
+from actors.message import Message
 
 OUTCOMES = frozenset(
     {
@@ -107,3 +109,14 @@ def describe(entry: JournalEntry) -> str:
     """Return an entry in a few words."""
     name = entry.data.get("name")
     return f"{entry.type.value} ({name})" if name else entry.type.value
+
+
+def derived_id(message: Message, seq: int | str) -> str:
+    """Return an id that this command of the message's turn gets on every run."""
+    text = f"{message.actor_id}\0{message.message_id}\0{seq}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def digest(encoded: bytes) -> str:
+    """Return what stands for a command's arguments in its entry."""
+    return hashlib.sha256(encoded).hexdigest()[:16]

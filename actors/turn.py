@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 
 from actors.activity import Activity, ActivityExecutor
+from actors.activity_call import ActivityCalls
 from actors.actor import Actor
-from actors.commands import CommandLog
+from actors.commands import CommandLog, derived_id, digest
 from actors.errors import (
     ActivityFailed,
     CallFailed,
     EventTimeout,
-    JournalConflict,
     NonDeterministic,
-    NonRetryable,
     StateMutated,
 )
 from actors.failure import Failure, describe
 from actors.inbox import Inbox, reply_name
 from actors.journal import EntryType, JournalEntry, JournalRecord
 from actors.message import MAX_PAYLOAD_BYTES, Message, address, check_json
+from actors.outbox import Outbox
 from actors.patch import merge_patch
 from actors.saga import SAGA_EVENTS
 from actors.state import Fold
 from actors.stores import MAX_STATE_BYTES, StateStore
 from actors.suspension import ContinueAsNew, Suspended
-from actors.telemetry import ActivityReporter, SpanEmitter, journal_ref, message_ref, state_ref
+from actors.telemetry import SpanEmitter, journal_ref, state_ref
+from actors.turn_journal import TurnJournal
 from actors.waits import Waits
-from storage import StorageError, Unavailable
-from tracing import RefKind, current_span
-from tracing.spanlog import OWN_MESSAGE, Pointer, pointer
-
-APPEND_TRIES = 3
-APPEND_PAUSE = 0.2
-"""Seconds before an append with an unclear outcome is repeated; it is idempotent."""
-
+from storage import StorageError
+from tracing.spanlog import OWN_MESSAGE
 
 Dispatch = Callable[[Sequence[Message]], Awaitable[None]]
 """Archives and enqueues messages; repeating it changes nothing."""
@@ -68,28 +61,20 @@ class Turn:
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.message = message
-        self.outbox: list[Message] = []
-        self._fold = fold
         self._before = fold.state()
-        # Held here, not read from the fold: the fold may move on under a turn that lost its lease.
-        self._index = fold.version
         self._attempt = attempt
-        self._store = store
-        self._executor = executor
         self._span = span
         self._dispatch = dispatch
         self._clock_ns = clock_ns
         self._log = CommandLog(fold.open_turns.get(message.message_id, ()))
-        self._appending = asyncio.Lock()
-        self.waits = Waits(message, self._log, inbox, self._append, span, clock_ns)
-        self._dispatched = 0
+        self._journal = TurnJournal(fold, message, self._log, store, span)
+        self._outbox = Outbox(message, self._log, self._command, span, clock_ns)
+        self._activities = ActivityCalls(message, self._journal, executor, span)
+        self.waits = Waits(message, self._log, inbox, self._journal.append, span, clock_ns)
         self._uuids = 0
         self._result: Any = None
-        self._sent: list[tuple[str, Message]] = []
         self._changed = False
-        self._token = uuid4().hex[:16]
         self._began = 0
-        self._lost: Exception | None = None
         self._expected: Mapping[str, Any] = fold.data
         # A copy, so that a handler which changes it in place cannot change the actor.
         self.state: Mapping[str, Any] = msgspec.json.decode(msgspec.json.encode(fold.data))
@@ -141,12 +126,17 @@ class Turn:
                 **({"result": self._result} if self.message.metadata.reply else {}),
             },
         )
-        return await self._append(completed)
+        return await self._journal.append(completed)
+
+    @property
+    def outbox(self) -> list[Message]:
+        """Everything that this run sends, what earlier runs have sent already included."""
+        return self._outbox.messages
 
     @property
     def unsent(self) -> list[Message]:
         """Messages that take effect with the turn's completion: those since its last wait."""
-        return self.outbox[self._dispatched :]
+        return self._outbox.unsent
 
     def report_completed(self, record: JournalRecord) -> None:
         """Emit what the turn did; called when its outbox has been dispatched too, because an
@@ -159,7 +149,7 @@ class Turn:
         if self._changed:
             before = state_ref(self._before.version)
             span.emit("actor:state_changed", before, after, written)
-        self._report_sent(written)
+        self._outbox.report(written)
         span.emit(
             "message:completed",
             OWN_MESSAGE,
@@ -168,19 +158,13 @@ class Turn:
             duration_ns=time.monotonic_ns() - self._began,
         )
 
-    def _report_sent(self, *refs: Pointer) -> None:
-        sent, self._sent = self._sent, []
-        if self._span is not None:
-            for event, message in sent:
-                self._span.emit(event, message_ref(message), *refs, name=message.message_type)
-
     async def fail(self, error: Exception, *, retryable: bool, final: bool) -> JournalRecord:
         """Journal that this run failed; its uncommitted changes are gone. Raises as `run` does."""
         failure = self.describe(error, retryable=retryable)
-        self._check_lost()
+        self._journal.check_lost()
         await self.waits.end()
         self._log.buffer.clear()
-        record = await self._append(
+        record = await self._journal.append(
             JournalEntry(
                 EntryType.TURN_FAILED,
                 {
@@ -223,13 +207,13 @@ class Turn:
     async def call_activity(self, activity: Activity, arguments: Mapping[str, Any]) -> Any:
         encoded = check_json(arguments, f"the arguments of {activity.name}", MAX_PAYLOAD_BYTES)
         seq = self._log.seq
-        key = _derive(self.message.actor_id, self.message.message_id, seq)
-        scheduled = {"name": activity.name, "args": _digest(encoded)}
+        key = derived_id(self.message, seq)
+        scheduled = {"name": activity.name, "args": digest(encoded)}
         self._command(EntryType.ACTIVITY_SCHEDULED, activity.name, scheduled)
         outcome = self._log.outcome(seq)
         if outcome is None:
             # New, or scheduled by a run that ended before it did: among parallel ones, that is.
-            return await self._run_activity(activity, msgspec.json.decode(encoded), seq, key)
+            return await self._activities.run(activity, msgspec.json.decode(encoded), seq, key)
         if outcome.type is EntryType.ACTIVITY_FAILED:
             error = outcome.data["error"]
             raise ActivityFailed(activity.name, error["type"], error["message"])
@@ -248,7 +232,8 @@ class Turn:
     async def call(
         self, actor_id: str, message_type: str, payload: Mapping[str, Any], timeout: float | None
     ) -> Any:
-        asked = self._queue(EntryType.MESSAGE_SENT, actor_id, message_type, payload, 0, reply=True)
+        sent = EntryType.MESSAGE_SENT
+        asked = self._outbox.put(sent, actor_id, message_type, payload, reply=True)
         answer = await self.wait_for_event(reply_name(asked.message_id), timeout)
         error = answer.get("error")
         if error is not None:
@@ -268,7 +253,7 @@ class Turn:
         return [value for value, _ in ended]
 
     def new_child(self, actor_type: str) -> str:
-        key = _derive(self.message.actor_id, self.message.message_id, self._log.seq)[:12]
+        key = derived_id(self.message, self._log.seq)[:12]
         return address(actor_type, key)
 
     def now(self) -> int:
@@ -278,7 +263,7 @@ class Turn:
 
     def uuid(self) -> str:
         self._uuids += 1
-        return _derive(self.message.actor_id, self.message.message_id, f"uuid {self._uuids}")
+        return derived_id(self.message, f"uuid {self._uuids}")
 
     def patched(self, name: str) -> bool:
         found = self._log.next()
@@ -292,20 +277,12 @@ class Turn:
     async def _wait(
         self, kind: EntryType, name: str | None, data: Mapping[str, Any], seconds: float | None
     ) -> JournalEntry:
-        self._check_lost()
+        self._journal.check_lost()
         try:
-            return await self.waits.wait(kind, name, data, seconds, self._all_sent)
+            return await self.waits.wait(kind, name, data, seconds, self._outbox.all_sent)
         except StorageError as error:
-            self._lost = error
+            self._journal.lost = error
             raise
-
-    def _check_lost(self) -> None:
-        """Raise again what ended this run: a handler may have taken it for a failure of its own."""
-        if self._lost is not None:
-            raise self._lost
-
-    def _all_sent(self) -> None:
-        self._dispatched = len(self.outbox)
 
     def saga_entry(self, entry_type: EntryType, saga: str, more: Mapping[str, Any]) -> None:
         replayed = self._command(entry_type, saga, {"name": saga, **more})
@@ -321,141 +298,35 @@ class Turn:
         if pending and self._dispatch is not None:
             # Durable first, then sent, then marked as sent: repeated only after a crash between.
             if self._log.buffer:
-                await self._append(self._log.buffer.pop())
+                await self._journal.append(self._log.buffer.pop())
             await self._dispatch(pending)
-            self._report_sent()
+            self._outbox.report()
         if entry is None:
             return
-        record = await self._append(entry)
+        record = await self._journal.append(entry)
         if self._span is not None:
             self._span.emit("turn:suspended", journal_ref(record), name=entry.data["for"])
 
     def send(
         self, actor_id: str, message_type: str, payload: Mapping[str, Any], priority: int
     ) -> None:
-        self._queue(EntryType.MESSAGE_SENT, actor_id, message_type, payload, priority)
+        self._outbox.put(EntryType.MESSAGE_SENT, actor_id, message_type, payload, priority)
 
     def spawn(
         self, actor_type: str, key: str | None, message_type: str, payload: Mapping[str, Any]
     ) -> str:
-        key = key or _derive(self.message.actor_id, self.message.message_id, self._log.seq)[:12]
+        key = key or derived_id(self.message, self._log.seq)[:12]
         actor_id = address(actor_type, key)
-        self._queue(EntryType.CHILD_SPAWNED, actor_id, message_type, payload, 0)
+        self._outbox.put(EntryType.CHILD_SPAWNED, actor_id, message_type, payload)
         return actor_id
-
-    def _queue(
-        self,
-        entry_type: EntryType,
-        actor_id: str,
-        message_type: str,
-        payload: Mapping[str, Any],
-        priority: int,
-        *,
-        reply: bool = False,
-    ) -> Message:
-        encoded = check_json(payload, f"the payload of {message_type}", MAX_PAYLOAD_BYTES)
-        message_id = _derive(self.message.actor_id, self.message.message_id, self._log.seq)
-        span = self._span
-        message = Message.new(
-            actor_id,
-            message_type,
-            msgspec.json.decode(encoded),
-            message_id=message_id,
-            correlation_id=self.message.correlation_id,
-            sender=self.message.actor_id,
-            priority=priority,
-            reply=reply,
-            sent_ns=self._clock_ns(),
-            trace=None if span is None else span.tracer.create_child_span(span.context),
-        )
-        self.outbox.append(message)
-        replayed = self._command(
-            entry_type,
-            f"{actor_id} {message_type}",
-            {"to": actor_id, "name": message_type, "args": _digest(encoded), "sent": message_id},
-        )
-        if not replayed:
-            event = "child:spawned" if entry_type is EntryType.CHILD_SPAWNED else "message:sent"
-            self._sent.append((event, message))
-        return message
 
     def _command(self, entry_type: EntryType, what: str, data: Mapping[str, Any]) -> bool:
         """Take the next command; True when the journal has it already."""
-        self._check_lost()
+        self._journal.check_lost()
         if self.waits.unwinding:
             raise Suspended
         _, replayed = self._log.take(entry_type, what, data)
         return replayed
-
-    async def _run_activity(
-        self, activity: Activity, arguments: Mapping[str, Any], seq: int, key: str
-    ) -> Any:
-        reporter = None
-        if self._span is not None:
-            key_ref = pointer(RefKind.IDEMPOTENCY, key)
-            reporter = ActivityReporter(self._span.child(activity.name), key_ref)
-        outer = current_span.set(None if reporter is None else reporter.context)
-        try:
-            result, attempts = await self._executor.run(activity, arguments, key, reporter)
-        except Exception as error:  # the border to user code: journaled, then raised again
-            failure = describe(
-                error,
-                retryable=not isinstance(error, NonRetryable),
-                actor_type=self.message.actor_type,
-                work=activity.name,
-            )
-            record = await self._append(
-                JournalEntry(
-                    EntryType.ACTIVITY_FAILED, {"seq": seq, "error": failure.to_document()}
-                )
-            )
-            if reporter is not None:
-                reporter.failed(failure, record)
-            raise ActivityFailed(activity.name, failure.type, failure.message) from error
-        finally:
-            current_span.reset(outer)
-        record = await self._append(
-            JournalEntry(
-                EntryType.ACTIVITY_COMPLETED,
-                {"seq": seq, "attempts": attempts, "idempotencyKey": key, "result": result},
-            )
-        )
-        if reporter is not None:
-            reporter.completed(attempts, record)
-        return result
-
-    async def _append(self, last: JournalEntry) -> JournalRecord:
-        # Parallel calls end at any time; records follow each other.
-        async with self._appending:
-            self._check_lost()
-            try:
-                return await self._append_next([*self._log.buffer, last])
-            except (JournalConflict, StorageError) as error:
-                self._lost = error
-                raise
-
-    async def _append_next(self, entries: list[JournalEntry]) -> JournalRecord:
-        taken = len(entries) - 1
-        for attempt in range(1, APPEND_TRIES + 1):
-            try:
-                record = await self._store.append(
-                    self.message.actor_id,
-                    self._index,
-                    entries,
-                    message_id=self.message.message_id,
-                    turn=f"{self._token}{self._index}",
-                    span=self._span,
-                )
-                break
-            except Unavailable:
-                if attempt == APPEND_TRIES:
-                    raise
-                await asyncio.sleep(APPEND_PAUSE * attempt)
-        del self._log.buffer[:taken]
-        self._index = record.next_index
-        if self._fold.version == record.index:
-            self._fold.apply(record)
-        return record
 
 
 async def _settled(call: Awaitable[Any]) -> tuple[Any, BaseException | None]:
@@ -463,12 +334,3 @@ async def _settled(call: Awaitable[Any]) -> tuple[Any, BaseException | None]:
         return await call, None
     except (Exception, Suspended) as error:
         return None, error
-
-
-def _derive(actor_id: str, message_id: str, seq: int | str) -> str:
-    """Return an id that this command of this turn gets on every run."""
-    return hashlib.sha256(f"{actor_id}\0{message_id}\0{seq}".encode()).hexdigest()[:32]
-
-
-def _digest(encoded: bytes) -> str:
-    return hashlib.sha256(encoded).hexdigest()[:16]

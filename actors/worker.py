@@ -7,30 +7,23 @@ import contextlib
 import logging
 import time
 import traceback
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 from actors.activity import ActivityExecutor
 from actors.actor import Actor
 from actors.archive import MessageArchive
-from actors.deadletters import DEAD_LETTERS, DeadLetters, Reason
+from actors.deadletters import DeadLetters, Reason
 from actors.errors import JournalConflict, LeaseLost
-from actors.journal import EntryType, JournalRecord
-from actors.message import Message
+from actors.journal import JournalRecord
 from actors.queues.port import Lease, MessageQueue
 from actors.retry import MESSAGE_RETRIES, RetryPolicy
 from actors.runtime import ActorRuntime
+from actors.settlement import LONGEST_PARK, Settlement
 from actors.state import Fold
-from actors.telemetry import (
-    SpanEmitter,
-    document_ref,
-    journal_ref,
-    message_span,
-    workflow_span,
-)
+from actors.telemetry import SpanEmitter, message_span
 from actors.turn import Turn
 from storage import StorageError
 from tracing import TraceWriter
@@ -43,8 +36,6 @@ BLOCKED_DELAY = 0.5
 STORE_DELAY = 1.0
 """Seconds until a message whose turn the store could not take is offered again."""
 IDLE_WAIT = 1.0
-LONGEST_PARK = 3_600.0
-"""Seconds after which a suspended turn looks again by itself, in case a wake-up never came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +83,14 @@ class ActorWorker:
         self._policy = retry_policy
         self._tracer = tracer
         self._archive = message_archive
-        self._dead_letters = dead_letters
         self._concurrency = concurrency
         self._lease_seconds = lease_seconds
         self._grace_seconds = grace_seconds
-        self._longest_park = longest_park
         self.worker_id = f"worker-{uuid4().hex[:12]}"
+        self._settlement = Settlement(
+            *(runtime, message_queue, self.worker_id, retry_policy),
+            *(tracer, message_archive, dead_letters, longest_park),
+        )
         self._running: dict[asyncio.Task[None], Lease] = {}
         self._finished = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -256,12 +249,11 @@ class ActorWorker:
         fold = await self._runtime.activate(message.actor_id, span)
         ended = await self._ended_before(fold, lease)
         if ended is not None:
-            await self._finish_ended(lease, ended, span)
+            await self._settlement.finish_ended(lease, ended, span)
         elif lease.attempt > self._policy.max_attempts:
             # Every attempt so far ended without a word: the message kills its worker.
-            await self._give_up(
-                lease, None, Reason("WorkerLost", "", lease.attempt - 1, None), span
-            )
+            reason = Reason("WorkerLost", "", lease.attempt - 1, None)
+            await self._settlement.give_up(lease, None, reason, span)
         else:
             await self._turn(lease, fold, span)
         if span is not None:
@@ -282,86 +274,14 @@ class ActorWorker:
         except (JournalConflict, StorageError):
             raise
         except Exception as error:  # the border to user code: it becomes a failed attempt
-            await self._fail(turn, lease, error, span)
+            await self._settlement.fail(turn, lease, error, span)
+            self._failed += 1
             return
         if record is None:
-            await self._park(lease, turn.waits.due)
+            await self._settlement.suspend(lease, turn.waits.due)
             return
-        await self._runtime.dispatch(turn.unsent, archive=self._archive)
-        await self._answer(message, record)
+        await self._settlement.complete(turn, lease, fold, record, span)
         self._handled += 1
-        turn.report_completed(record)
-        self._end_run(message, "workflow:completed")
-        await self._runtime.snapshot(fold, span)
-        await self._release(lease, self._queue.ack(lease))
-
-    async def _answer(self, message: Message, record: JournalRecord) -> None:
-        """Give the caller that waits for it what the handler returned, or how it failed."""
-        if not message.metadata.reply or message.metadata.sender is None:
-            return
-        last = record.entries[-1].data
-        error = last.get("error")
-        answer: dict[str, Any] = {"result": last.get("result")}
-        if error is not None:
-            answer = {"error": {"type": error["type"], "message": error["message"]}}
-        await self._runtime.answer(message, answer)
-
-    async def _park(self, lease: Lease, due: int | None) -> None:
-        """Let the actor of a suspended turn leave memory until what it waits for."""
-        wait = self._longest_park
-        if due is not None:
-            wait = max(0.0, min(wait, (due - self._runtime.clock_ns() // 1000) / 1e6))
-        self._runtime.deactivate(lease.message.actor_id)
-        await self._release(lease, self._queue.park(lease, seconds=wait))
-
-    async def _fail(
-        self, turn: Turn, lease: Lease, error: Exception, span: SpanEmitter | None
-    ) -> None:
-        retryable = self._policy.retryable(error)
-        final = not retryable or lease.attempt >= self._policy.max_attempts
-        record = await turn.fail(error, retryable=retryable, final=final)
-        self._failed += 1
-        if final:
-            failure = turn.describe(error, retryable=retryable)
-            reason = Reason(failure.type, failure.fingerprint, lease.attempt, record.index)
-            await self._give_up(lease, record, reason, span)
-            return
-        delay = self._policy.delay(lease.attempt)
-        if span is not None:
-            span.emit("message:retried", OWN_MESSAGE, duration_ns=int(delay * 1e9))
-        await self._release(lease, self._queue.nack(lease, delay=delay))
-
-    async def _give_up(
-        self,
-        lease: Lease,
-        record: JournalRecord | None,
-        reason: Reason,
-        span: SpanEmitter | None,
-    ) -> None:
-        message = lease.message
-        if record is not None:
-            await self._answer(message, record)
-        elif message.metadata.reply:
-            lost = {"type": reason.error_type, "message": "it ended every worker that tried it"}
-            await self._runtime.answer(message, {"error": lost})
-        letter = None
-        if self._dead_letters is not None:
-            letter = await self._dead_letters.add(message, reason)
-        await self._release(lease, self._queue.dead_letter(lease))
-        if span is not None:
-            refs = [OWN_MESSAGE]
-            if record is not None:
-                refs.append(journal_ref(record))
-            if letter is not None:
-                refs.append(document_ref(DEAD_LETTERS.name, letter))
-            span.emit(
-                "message:dead_lettered",
-                *refs,
-                attempt=reason.attempts,
-                error_type=reason.error_type,
-                fingerprint=reason.fingerprint or None,
-            )
-        self._end_run(message, "workflow:failed", reason)
 
     async def _ended_before(self, fold: Fold, lease: Lease) -> JournalRecord | None:
         """Return the record that ended the message's turn already, or None."""
@@ -372,44 +292,3 @@ class ActorWorker:
         if records and records[-1].ends_turn:
             return records[-1]
         return None
-
-    async def _finish_ended(
-        self, lease: Lease, record: JournalRecord, span: SpanEmitter | None
-    ) -> None:
-        """Do what the worker that ended the turn may not have lived to do."""
-        message, last = lease.message, record.entries[-1].data
-        if record.entries[-1].type is EntryType.TURN_FAILED:
-            error = last["error"]
-            reason = Reason(error["type"], error["fingerprint"], last["attempt"], record.index)
-            await self._give_up(lease, record, reason, span)
-            return
-        outbox = [Message.from_document(body) for body in last["outbox"]]
-        await self._runtime.dispatch(outbox, archive=self._archive)
-        await self._answer(message, record)
-        if span is not None:
-            span.emit("message:duplicate", OWN_MESSAGE, journal_ref(record))
-        self._end_run(message, "workflow:completed")
-        await self._release(lease, self._queue.ack(lease))
-
-    async def _release(self, lease: Lease, settle: Coroutine[object, object, bool]) -> None:
-        """Give up the lock and settle the lease, in one round to the store."""
-        # The lock first: whoever leases the actor's next message must find it free.
-        await asyncio.gather(
-            self._runtime.locks.release(lease.message.actor_id, self.worker_id), settle
-        )
-
-    def _end_run(self, message: Message, event: str, reason: Reason | None = None) -> None:
-        run = workflow_span(self._tracer, message)
-        if run is None:
-            return
-        duration = self._runtime.clock_ns() - message.metadata.sent_ns
-        if reason is None:
-            run.emit(event, OWN_MESSAGE, duration_ns=duration)
-        else:
-            run.emit(
-                event,
-                OWN_MESSAGE,
-                duration_ns=duration,
-                error_type=reason.error_type,
-                fingerprint=reason.fingerprint or None,
-            )

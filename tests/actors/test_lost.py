@@ -28,7 +28,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     CALLS.seen.clear()
     for delay in ("STORE_DELAY", "BLOCKED_DELAY"):
         monkeypatch.setattr(f"actors.worker.{delay}", 0.01)
-    monkeypatch.setattr("actors.turn.APPEND_PAUSE", 0.001)
+    monkeypatch.setattr("actors.turn_journal.APPEND_PAUSE", 0.001)
 
 
 @activity

@@ -1,0 +1,99 @@
+"""`Outbox`: the messages that a turn sends, held back until it waits or completes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from actors.commands import CommandLog, derived_id, digest
+from actors.journal import EntryType
+from actors.message import MAX_PAYLOAD_BYTES, Message, check_json
+from actors.telemetry import SpanEmitter, message_ref
+from tracing.spanlog import Pointer
+
+Command = Callable[[EntryType, str, Mapping[str, Any]], bool]
+"""Takes the turn's next command; True when the journal has it already."""
+
+
+class Outbox:
+    """What one run of a turn sends, under ids that every run derives alike.
+
+    Attributes:
+        messages: all of it, in order.
+    """
+
+    def __init__(
+        self,
+        message: Message,
+        log: CommandLog,
+        command: Command,
+        span: SpanEmitter | None,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self._message = message
+        self._log = log
+        self._command = command
+        self._span = span
+        self._clock_ns = clock_ns
+        self._dispatched = 0
+        self._unreported: list[tuple[str, Message]] = []
+        self.messages: list[Message] = []
+
+    @property
+    def unsent(self) -> list[Message]:
+        """Messages that take effect with the turn's completion: those since its last wait."""
+        return self.messages[self._dispatched :]
+
+    def all_sent(self) -> None:
+        """Note that an earlier run has sent everything so far."""
+        self._dispatched = len(self.messages)
+
+    def put(
+        self,
+        entry_type: EntryType,
+        actor_id: str,
+        message_type: str,
+        payload: Mapping[str, Any],
+        priority: int = 0,
+        *,
+        reply: bool = False,
+    ) -> Message:
+        """Add a message, as a command of the turn."""
+        encoded = check_json(payload, f"the payload of {message_type}", MAX_PAYLOAD_BYTES)
+        span = self._span
+        message = Message.new(
+            actor_id,
+            message_type,
+            msgspec.json.decode(encoded),
+            message_id=derived_id(self._message, self._log.seq),
+            correlation_id=self._message.correlation_id,
+            sender=self._message.actor_id,
+            priority=priority,
+            reply=reply,
+            sent_ns=self._clock_ns(),
+            trace=None if span is None else span.tracer.create_child_span(span.context),
+        )
+        self.messages.append(message)
+        replayed = self._command(
+            entry_type,
+            f"{actor_id} {message_type}",
+            {
+                "to": actor_id,
+                "name": message_type,
+                "args": digest(encoded),
+                "sent": message.message_id,
+            },
+        )
+        if not replayed:
+            event = "child:spawned" if entry_type is EntryType.CHILD_SPAWNED else "message:sent"
+            self._unreported.append((event, message))
+        return message
+
+    def report(self, *refs: Pointer) -> None:
+        """Emit what was sent since the last report; called when it is durable."""
+        sent, self._unreported = self._unreported, []
+        if self._span is not None:
+            for event, message in sent:
+                self._span.emit(event, message_ref(message), *refs, name=message.message_type)

@@ -1,0 +1,168 @@
+"""`Settlement`: what becomes of a lease when its turn has completed, waits or has failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from actors.archive import MessageArchive
+from actors.deadletters import DEAD_LETTERS, DeadLetters, Reason
+from actors.journal import EntryType, JournalRecord
+from actors.message import Message
+from actors.queues.port import Lease, MessageQueue
+from actors.retry import RetryPolicy
+from actors.runtime import ActorRuntime
+from actors.state import Fold
+from actors.telemetry import SpanEmitter, document_ref, journal_ref, workflow_span
+from actors.turn import Turn
+from tracing import TraceWriter
+from tracing.spanlog import OWN_MESSAGE
+
+LONGEST_PARK = 3_600.0
+"""Seconds after which a suspended turn looks again by itself, in case a wake-up never came."""
+
+
+class Settlement:
+    """Ends leases for one worker: answers callers, sends what is to be sent, frees the mailbox."""
+
+    def __init__(
+        self,
+        runtime: ActorRuntime,
+        queue: MessageQueue,
+        worker_id: str,
+        policy: RetryPolicy,
+        tracer: TraceWriter | None,
+        archive: MessageArchive | None,
+        dead_letters: DeadLetters | None,
+        longest_park: float,
+    ) -> None:
+        self._runtime = runtime
+        self._queue = queue
+        self._worker_id = worker_id
+        self._policy = policy
+        self._tracer = tracer
+        self._archive = archive
+        self._dead_letters = dead_letters
+        self._longest_park = longest_park
+
+    async def complete(
+        self, turn: Turn, lease: Lease, fold: Fold, record: JournalRecord, span: SpanEmitter | None
+    ) -> None:
+        """Send what a turn that `record` completed has decided to send, and free its mailbox."""
+        await self._runtime.dispatch(turn.unsent, archive=self._archive)
+        await self._answer(lease.message, record)
+        turn.report_completed(record)
+        self._end_run(lease.message, "workflow:completed")
+        await self._runtime.snapshot(fold, span)
+        await self._release(lease, self._queue.ack(lease))
+
+    async def _answer(self, message: Message, record: JournalRecord) -> None:
+        """Give the caller that waits for it what the handler returned, or how it failed."""
+        if not message.metadata.reply or message.metadata.sender is None:
+            return
+        last = record.entries[-1].data
+        error = last.get("error")
+        answer: dict[str, Any] = {"result": last.get("result")}
+        if error is not None:
+            answer = {"error": {"type": error["type"], "message": error["message"]}}
+        await self._runtime.answer(message, answer)
+
+    async def suspend(self, lease: Lease, due: int | None) -> None:
+        """Let the actor of a suspended turn leave memory until what it waits for."""
+        wait = self._longest_park
+        if due is not None:
+            wait = max(0.0, min(wait, (due - self._runtime.clock_ns() // 1000) / 1e6))
+        self._runtime.deactivate(lease.message.actor_id)
+        await self._release(lease, self._queue.park(lease, seconds=wait))
+
+    async def fail(
+        self, turn: Turn, lease: Lease, error: Exception, span: SpanEmitter | None
+    ) -> None:
+        """Journal that this attempt failed; try the message again later, or give it up."""
+        retryable = self._policy.retryable(error)
+        final = not retryable or lease.attempt >= self._policy.max_attempts
+        record = await turn.fail(error, retryable=retryable, final=final)
+        if final:
+            failure = turn.describe(error, retryable=retryable)
+            reason = Reason(failure.type, failure.fingerprint, lease.attempt, record.index)
+            await self.give_up(lease, record, reason, span)
+            return
+        delay = self._policy.delay(lease.attempt)
+        if span is not None:
+            span.emit("message:retried", OWN_MESSAGE, duration_ns=int(delay * 1e9))
+        await self._release(lease, self._queue.nack(lease, delay=delay))
+
+    async def give_up(
+        self,
+        lease: Lease,
+        record: JournalRecord | None,
+        reason: Reason,
+        span: SpanEmitter | None,
+    ) -> None:
+        """Make the message a dead letter; `record` says why, if the turn could write one."""
+        message = lease.message
+        if record is not None:
+            await self._answer(message, record)
+        elif message.metadata.reply:
+            lost = {"type": reason.error_type, "message": "it ended every worker that tried it"}
+            await self._runtime.answer(message, {"error": lost})
+        letter = None
+        if self._dead_letters is not None:
+            letter = await self._dead_letters.add(message, reason)
+        await self._release(lease, self._queue.dead_letter(lease))
+        if span is not None:
+            refs = [OWN_MESSAGE]
+            if record is not None:
+                refs.append(journal_ref(record))
+            if letter is not None:
+                refs.append(document_ref(DEAD_LETTERS.name, letter))
+            span.emit(
+                "message:dead_lettered",
+                *refs,
+                attempt=reason.attempts,
+                error_type=reason.error_type,
+                fingerprint=reason.fingerprint or None,
+            )
+        self._end_run(message, "workflow:failed", reason)
+
+    async def finish_ended(
+        self, lease: Lease, record: JournalRecord, span: SpanEmitter | None
+    ) -> None:
+        """Do what the worker that ended the turn may not have lived to do."""
+        message, last = lease.message, record.entries[-1].data
+        if record.entries[-1].type is EntryType.TURN_FAILED:
+            error = last["error"]
+            reason = Reason(error["type"], error["fingerprint"], last["attempt"], record.index)
+            await self.give_up(lease, record, reason, span)
+            return
+        outbox = [Message.from_document(body) for body in last["outbox"]]
+        await self._runtime.dispatch(outbox, archive=self._archive)
+        await self._answer(message, record)
+        if span is not None:
+            span.emit("message:duplicate", OWN_MESSAGE, journal_ref(record))
+        self._end_run(message, "workflow:completed")
+        await self._release(lease, self._queue.ack(lease))
+
+    async def _release(self, lease: Lease, settle: Coroutine[object, object, bool]) -> None:
+        """Give up the lock and settle the lease, in one round to the store."""
+        # The lock first: whoever leases the actor's next message must find it free.
+        await asyncio.gather(
+            self._runtime.locks.release(lease.message.actor_id, self._worker_id), settle
+        )
+
+    def _end_run(self, message: Message, event: str, reason: Reason | None = None) -> None:
+        run = workflow_span(self._tracer, message)
+        if run is None:
+            return
+        duration = self._runtime.clock_ns() - message.metadata.sent_ns
+        if reason is None:
+            run.emit(event, OWN_MESSAGE, duration_ns=duration)
+        else:
+            run.emit(
+                event,
+                OWN_MESSAGE,
+                duration_ns=duration,
+                error_type=reason.error_type,
+                fingerprint=reason.fingerprint or None,
+            )
