@@ -48,6 +48,7 @@ class Metadata:
         workflow_parent: parent of that run's span, when a web request started it.
         priority: lower is sooner, within one actor.
         reply: the sender waits for what the handler returns.
+        not_before_ns: it is not delivered earlier, nanoseconds since the epoch; 0 for at once.
     """
 
     sent_ns: int
@@ -56,6 +57,7 @@ class Metadata:
     workflow_parent: str | None = None
     priority: int = 0
     reply: bool = False
+    not_before_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class Message:
         sender: str | None = None,
         priority: int = 0,
         reply: bool = False,
+        not_before_ns: int = 0,
         trace: TraceContext | None = None,
         workflow: str | None = None,
         workflow_parent: str | None = None,
@@ -118,7 +121,15 @@ class Message:
         check_json(payload, "the payload", MAX_PAYLOAD_BYTES)
         # Whole microseconds, so that a message equals what is read back from its wire form.
         sent_ns = (time.time_ns() if sent_ns is None else sent_ns) // 1000 * 1000
-        metadata = Metadata(sent_ns, sender, workflow, workflow_parent, priority, reply)
+        metadata = Metadata(
+            sent_ns,
+            sender,
+            workflow,
+            workflow_parent,
+            priority,
+            reply,
+            -(-not_before_ns // 1000) * 1000,
+        )
         return cls(message_id, actor_id, message_type, correlation_id, payload, metadata, trace)
 
     def to_document(self) -> dict[str, Any]:
@@ -137,6 +148,8 @@ class Message:
             meta["priority"] = metadata.priority
         if metadata.reply:
             meta["reply"] = True
+        if metadata.not_before_ns:
+            meta["notBefore"] = metadata.not_before_ns // 1000
         return {
             "id": self.message_id,
             "messageId": self.message_id,
@@ -181,6 +194,7 @@ class Message:
                 meta.workflowParent,
                 meta.priority,
                 meta.reply,
+                meta.notBefore * 1000,
             ),
             None
             if trace is None
@@ -205,6 +219,7 @@ class _WireMetadata(msgspec.Struct):
     workflowParent: str | None = None
     priority: int = 0
     reply: bool = False
+    notBefore: int = 0
 
 
 class _Wire(msgspec.Struct):

@@ -36,6 +36,7 @@ class _Mailbox:
     leased: _Entry | None = None
     parked: _Entry | None = None
     wakes: int = 0
+    paused: bool = False
 
 
 class MemoryQueue:
@@ -59,10 +60,11 @@ class MemoryQueue:
                 continue
             self._known[message.message_id] = float("inf")
             self._seq += 1
-            box = self._mailboxes.setdefault(message.actor_id, _Mailbox(next_at=now + delay))
-            box.entries.append(_Entry(self._seq, message, now + delay, now))
+            visible = max(now + delay, message.metadata.not_before_ns / 1e9)
+            box = self._mailboxes.setdefault(message.actor_id, _Mailbox(next_at=visible))
+            box.entries.append(_Entry(self._seq, message, visible, now))
             if box.token is None and not box.held:
-                box.next_at = min(box.next_at, now + delay)
+                box.next_at = min(box.next_at, visible)
         self._changed.set()
         return added
 
@@ -75,7 +77,7 @@ class MemoryQueue:
         for actor_id, box in boxes:
             if len(leases) == limit:
                 break
-            if box.next_at > now or actor_id.partition("/")[0] not in actor_types:
+            if box.paused or box.next_at > now or actor_id.partition("/")[0] not in actor_types:
                 continue
             ready = [entry for entry in box.entries if entry.visible_at <= now]
             if not ready:
@@ -126,6 +128,22 @@ class MemoryQueue:
             box.next_at = self._clock()
             self._changed.set()
 
+    async def pause(self, actor_id: str) -> None:
+        self._mailboxes.setdefault(actor_id, _Mailbox(next_at=float("inf"))).paused = True
+
+    async def resume(self, actor_id: str) -> None:
+        box = self._mailboxes.get(actor_id)
+        if box is None:
+            return
+        box.paused = False
+        if not box.entries:
+            del self._mailboxes[actor_id]
+        self._changed.set()
+
+    async def paused(self, actor_id: str) -> bool:
+        box = self._mailboxes.get(actor_id)
+        return box is not None and box.paused
+
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[bool]:
         kept = []
         for lease in leases:
@@ -146,16 +164,19 @@ class MemoryQueue:
 
     async def depth(self) -> Depth:
         now = self._clock()
-        boxes = self._mailboxes.values()
+        boxes = [box for box in self._mailboxes.values() if not box.paused]
         entries = [entry for box in boxes for entry in box.entries]
         leased = sum(box.token is not None and box.next_at > now for box in boxes)
+        stopped = [box for box in self._mailboxes.values() if box.paused]
+        finishing = sum(box.token is not None and box.next_at > now for box in stopped)
+        paused = sum(len(box.entries) for box in stopped) - finishing
         delayed = sum(entry.visible_at > now for entry in entries) + sum(
             box.held and box.next_at > now for box in boxes
         )
         ready = max(0, len(entries) - leased - delayed)
         visible = [entry.enqueued_at for entry in entries if entry.visible_at <= now]
         oldest = int(min(visible) * 1e6) * 1000 if ready and visible else None
-        return Depth(ready, delayed, leased, len(self._dead), oldest)
+        return Depth(ready, delayed, leased + finishing, len(self._dead), oldest, paused)
 
     async def waiting(self, actor_id: str) -> int:
         box = self._mailboxes.get(actor_id)
@@ -188,8 +209,10 @@ class MemoryQueue:
     def _reschedule(self, actor_id: str) -> None:
         box = self._mailboxes[actor_id]
         box.token, box.leased, box.held, box.parked = None, None, False, None
-        if not box.entries:
-            del self._mailboxes[actor_id]
-        else:
+        if box.entries:
             box.next_at = max(self._clock(), min(entry.visible_at for entry in box.entries))
+        elif box.paused:
+            box.next_at = float("inf")
+        else:
+            del self._mailboxes[actor_id]
         self._changed.set()

@@ -35,6 +35,7 @@ class Depth:
         leased: being handled.
         dead: kept after their last attempt.
         oldest_ready_ns: when the oldest ready message was enqueued; None when there is none.
+        paused: in mailboxes that are paused, and not leased; counted nowhere else.
     """
 
     ready: int
@@ -42,6 +43,7 @@ class Depth:
     leased: int
     dead: int
     oldest_ready_ns: int | None
+    paused: int = 0
 
 
 class MessageQueue(Protocol):
@@ -55,7 +57,11 @@ class MessageQueue(Protocol):
     """
 
     async def enqueue(self, messages: Sequence[Message], *, delay: float = 0.0) -> list[bool]:
-        """Add messages, to be delivered after `delay` seconds; False for each known already."""
+        """Add messages; False for each known already.
+
+        A message is delivered after `delay` seconds and not before its `metadata.not_before_ns`.
+        Until then it holds no other message back.
+        """
 
     async def lease(
         self, actor_types: Collection[str], *, limit: int, seconds: float
@@ -81,6 +87,18 @@ class MessageQueue(Protocol):
 
     async def wake(self, actor_id: str) -> None:
         """Make a parked message of this actor ready; nothing happens when there is none."""
+
+    async def pause(self, actor_id: str) -> None:
+        """Lease nothing more of this actor until `resume`; its messages wait in order.
+
+        A message that is leased stays leased. An actor without messages can be paused too.
+        """
+
+    async def resume(self, actor_id: str) -> None:
+        """Lease this actor's messages again; nothing happens when it is not paused."""
+
+    async def paused(self, actor_id: str) -> bool:
+        """Return whether the actor is paused."""
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[bool]:
         """Extend leases to `seconds` from now; False for each that had run out."""

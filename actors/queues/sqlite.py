@@ -25,6 +25,7 @@ POLL_SECONDS = 0.25
 
 _READY, _DONE, _DEAD = 0, 1, 2
 _PURGE_EVERY = 500
+_NEVER = 1 << 62
 
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS queue_messages (
@@ -48,8 +49,23 @@ _SCHEMA = (
         held INTEGER NOT NULL DEFAULT 0,
         token TEXT,
         wakes INTEGER NOT NULL DEFAULT 0,
-        parked INTEGER) WITHOUT ROWID""",
-    "CREATE INDEX IF NOT EXISTS queue_next ON queue_mailboxes (next_at)",
+        parked INTEGER,
+        paused INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+)
+
+_ADDED = (
+    ("wakes", "INTEGER NOT NULL DEFAULT 0"),
+    ("parked", "INTEGER"),
+    ("paused", "INTEGER NOT NULL DEFAULT 0"),
+)
+"""Columns of mailboxes that files of earlier versions lack."""
+
+_MAILBOX_INDEXES = (
+    "DROP INDEX IF EXISTS queue_next",
+    "CREATE INDEX IF NOT EXISTS queue_open ON queue_mailboxes (next_at) WHERE paused = 0",
+    "CREATE INDEX IF NOT EXISTS queue_paused ON queue_mailboxes (actor_id) WHERE paused = 1",
+    """CREATE INDEX IF NOT EXISTS queue_parked
+        ON queue_mailboxes (actor_type, actor_id) WHERE parked IS NOT NULL""",
 )
 
 
@@ -69,31 +85,33 @@ class SqliteQueue:
             for statement in _SCHEMA:
                 connection.execute(statement)
             columns = {row[1] for row in connection.execute("PRAGMA table_info(queue_mailboxes)")}
-            for name, kind in (("wakes", "INTEGER NOT NULL DEFAULT 0"), ("parked", "INTEGER")):
+            for name, kind in _ADDED:
                 if name not in columns:
                     connection.execute(f"ALTER TABLE queue_mailboxes ADD COLUMN {name} {kind}")
-            connection.execute(
-                "CREATE INDEX IF NOT EXISTS queue_parked"
-                " ON queue_mailboxes (actor_type, actor_id) WHERE parked IS NOT NULL"
-            )
+            for statement in _MAILBOX_INDEXES:
+                connection.execute(statement)
 
         await self._database.write(create)
 
     async def enqueue(self, messages: Sequence[Message], *, delay: float = 0.0) -> list[bool]:
         now = self._now()
-        visible = now + int(delay * 1e6)
+        soonest = now + int(delay * 1e6)
+        visible = [max(soonest, message.metadata.not_before_ns // 1000) for message in messages]
         rows = [
             (
                 message.message_id,
                 message.actor_id,
                 message.metadata.priority,
-                visible,
+                visible_at,
                 now,
                 msgspec.json.encode(message.to_document()),
             )
-            for message in messages
+            for message, visible_at in zip(messages, visible, strict=True)
         ]
-        mailboxes = [(message.actor_id, message.actor_type, visible) for message in messages]
+        mailboxes = [
+            (message.actor_id, message.actor_type, visible_at)
+            for message, visible_at in zip(messages, visible, strict=True)
+        ]
 
         def insert(connection: sqlite3.Connection) -> list[bool]:
             added = []
@@ -131,7 +149,7 @@ class SqliteQueue:
         def take(connection: sqlite3.Connection) -> list[tuple[bytes, int, str, int]]:
             taken = []
             actors = connection.execute(
-                f"SELECT actor_id, wakes, parked FROM queue_mailboxes WHERE next_at <= ? AND actor_type IN ({marks})"  # noqa: E501, S608 - marks are question marks
+                f"SELECT actor_id, wakes, parked FROM queue_mailboxes WHERE paused = 0 AND next_at <= ? AND actor_type IN ({marks})"  # noqa: E501, S608 - marks are question marks
                 " ORDER BY next_at LIMIT ?",
                 (now, *types, limit),
             ).fetchall()
@@ -252,6 +270,41 @@ class SqliteQueue:
         )
         self._changed.set()
 
+    async def pause(self, actor_id: str) -> None:
+        actor_type = actor_id.partition("/")[0]
+        await self._database.write(
+            lambda connection: (
+                connection.execute(
+                    "INSERT INTO queue_mailboxes (actor_id, actor_type, next_at, paused)"
+                    " VALUES (?, ?, ?, 1) ON CONFLICT (actor_id) DO UPDATE SET paused = 1",
+                    (actor_id, actor_type, _NEVER),
+                ).rowcount
+            )
+        )
+
+    async def resume(self, actor_id: str) -> None:
+        def open_again(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE queue_mailboxes SET paused = 0 WHERE actor_id = ?", (actor_id,)
+            )
+            connection.execute(
+                "DELETE FROM queue_mailboxes WHERE actor_id = ?1 AND NOT EXISTS"
+                " (SELECT 1 FROM queue_messages WHERE state = 0 AND actor_id = ?1)",
+                (actor_id,),
+            )
+
+        await self._database.write(open_again)
+        self._changed.set()
+
+    async def paused(self, actor_id: str) -> bool:
+        def look(connection: sqlite3.Connection) -> bool:
+            row = connection.execute(
+                "SELECT 1 FROM queue_mailboxes WHERE actor_id = ? AND paused = 1", (actor_id,)
+            ).fetchone()
+            return row is not None
+
+        return await self._database.read(look)
+
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[bool]:
         now = self._now()
         until = now + int(seconds * 1e6)
@@ -290,20 +343,31 @@ class SqliteQueue:
             waiting, future, oldest = connection.execute(
                 "SELECT count(*), coalesce(sum(visible_at > ?), 0),"
                 " min(CASE WHEN visible_at <= ? THEN enqueued_at END)"
-                " FROM queue_messages WHERE state = 0",
+                " FROM queue_messages WHERE state = 0 AND actor_id NOT IN"
+                " (SELECT actor_id FROM queue_mailboxes WHERE paused = 1)",
                 (now, now),
             ).fetchone()
-            leased, held = connection.execute(
-                "SELECT coalesce(sum(token IS NOT NULL AND next_at > ?), 0),"
-                " coalesce(sum(held AND next_at > ?), 0) FROM queue_mailboxes",
-                (now, now),
+            leased, held, finishing = connection.execute(
+                "SELECT coalesce(sum(token IS NOT NULL AND next_at > ?1 AND NOT paused), 0),"
+                " coalesce(sum(held AND next_at > ?1 AND NOT paused), 0),"
+                " coalesce(sum(token IS NOT NULL AND next_at > ?1 AND paused), 0)"
+                " FROM queue_mailboxes",
+                (now,),
+            ).fetchone()
+            (stopped,) = connection.execute(
+                "SELECT count(*) FROM queue_mailboxes AS m JOIN queue_messages AS q"
+                " ON q.actor_id = m.actor_id AND q.state = 0 WHERE m.paused = 1"
             ).fetchone()
             (dead,) = connection.execute(
                 "SELECT count(*) FROM queue_messages WHERE state = 2"
             ).fetchone()
             delayed = future + held
             ready = max(0, waiting - delayed - leased)
-            return Depth(ready, delayed, leased, dead, oldest * 1000 if ready and oldest else None)
+            return Depth(
+                *(ready, delayed, leased + finishing, dead),
+                oldest * 1000 if ready and oldest else None,
+                stopped - finishing,
+            )
 
         return await self._database.read(count)
 
@@ -368,10 +432,11 @@ def _reschedule(connection: sqlite3.Connection, actor_id: str, now: int) -> None
             (actor_id,),
         ).fetchone()
     if next_at is None:
-        connection.execute("DELETE FROM queue_mailboxes WHERE actor_id = ?", (actor_id,))
-    else:
         connection.execute(
-            "UPDATE queue_mailboxes SET next_at = ?, token = NULL, held = 0, parked = NULL"
-            " WHERE actor_id = ?",
-            (next_at, actor_id),
+            "DELETE FROM queue_mailboxes WHERE actor_id = ? AND paused = 0", (actor_id,)
         )
+    connection.execute(
+        "UPDATE queue_mailboxes SET next_at = ?, token = NULL, held = 0, parked = NULL"
+        " WHERE actor_id = ?",
+        (_NEVER if next_at is None else next_at, actor_id),
+    )

@@ -306,3 +306,99 @@ async def test_suspended_turns_are_found_by_actor_type(
     await queue.ack(leases["Shipment/1"])
     assert await queue.parked("Shipment", limit=10) == []
     assert await queue.waiting("Shipment/1") == 1
+
+
+async def test_a_message_is_not_delivered_before_its_time_and_holds_no_other_back(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    due_ns = int((clock.now + 60) * 1e9)
+    later = Message.new("Order/1", "later", {}, not_before_ns=due_ns)
+    await queue.enqueue([later, message(message_type="now")])
+    await queue.enqueue([Message.new("Order/2", "later", {}, not_before_ns=due_ns)], delay=90)
+    lease = await lease_one(queue)
+    assert lease.message.message_type == "now"
+    await queue.ack(lease)
+    assert await lease_all(queue) == []
+    assert (await queue.depth()).delayed == 2
+    clock.advance(60)
+    assert (await lease_one(queue)).message == later
+    clock.advance(29)
+    assert [lease.message.actor_id for lease in await lease_all(queue)] == []
+    clock.advance(1)
+    assert "Order/2" in {lease.message.actor_id for lease in await lease_all(queue)}
+
+
+async def test_a_paused_actor_is_not_leased_and_its_messages_keep_their_order(
+    queue: MessageQueue,
+) -> None:
+    await queue.enqueue([message(message_type="m0"), message("Order/2", "other")])
+    await queue.pause("Order/1")
+    await queue.enqueue([message(message_type="m1"), message(message_type="m2")])
+    assert await queue.paused("Order/1")
+    assert not await queue.paused("Order/2")
+    assert names(await lease_all(queue)) == {"other"}
+    assert (await queue.waiting("Order/1"), (await queue.depth()).paused) == (3, 3)
+    await queue.resume("Order/1")
+    assert not await queue.paused("Order/1")
+    order = []
+    for _ in range(3):
+        lease = await lease_one(queue)
+        order.append(lease.message.message_type)
+        await queue.ack(lease)
+    assert order == ["m0", "m1", "m2"]
+
+
+async def test_an_actor_without_messages_can_be_paused_and_resumed(queue: MessageQueue) -> None:
+    await queue.resume("Order/1")
+    await queue.pause("Order/1")
+    await queue.pause("Order/1")
+    assert await queue.paused("Order/1")
+    assert await queue.depth() == Depth(0, 0, 0, 0, None)
+    await queue.resume("Order/1")
+    assert not await queue.paused("Order/1")
+    await queue.pause("Order/1")
+    await queue.enqueue([message()])
+    assert await lease_all(queue) == []
+    await queue.resume("Order/1")
+    assert await queue.ack(await lease_one(queue))
+
+
+async def test_a_leased_message_of_a_paused_actor_can_be_settled_and_it_stays_paused(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message(message_type=f"m{n}") for n in range(3)])
+    lease = await lease_one(queue)
+    await queue.pause("Order/1")
+    depth = await queue.depth()
+    assert (depth.leased, depth.paused, depth.ready, depth.delayed) == (1, 2, 0, 0)
+    assert await queue.extend([lease], seconds=30) == [True]
+    assert await queue.ack(lease)
+    assert await lease_all(queue) == []
+    await queue.resume("Order/1")
+    second = await lease_one(queue)
+    await queue.pause("Order/1")
+    assert await queue.park(second, seconds=10)
+    await queue.wake("Order/1")
+    clock.advance(3_600)
+    assert await lease_all(queue) == []
+    await queue.resume("Order/1")
+    again = await lease_one(queue)
+    assert again.message == second.message
+    await queue.ack(again)
+    last = await lease_one(queue)
+    await queue.pause("Order/1")
+    await queue.ack(last)
+    assert await queue.paused("Order/1")
+
+
+async def test_a_lease_that_runs_out_while_its_actor_is_paused_waits_for_it(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message()])
+    lost = await lease_one(queue)
+    await queue.pause("Order/1")
+    clock.advance(31)
+    assert not await queue.ack(lost)
+    assert await lease_all(queue) == []
+    await queue.resume("Order/1")
+    assert (await lease_one(queue)).attempt == 2
