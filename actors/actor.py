@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
@@ -103,6 +103,12 @@ class Actor:
                 self.update_state(total=self.state.get("total", 0) + payload["by"])
     """
 
+    version: ClassVar[int] = 1
+    """Version of this type's code. A turn that is under way is pinned to the one it ran under."""
+    accepts: ClassVar[Collection[int]] = ()
+    """Other versions whose turns this code can go on with, because it asks `patched` where it
+    took another path."""
+
     _handlers: ClassVar[dict[str, _Bound]] = {}
 
     def __init__(self, turn: TurnContext) -> None:
@@ -132,6 +138,17 @@ class Actor:
     def message_types(cls) -> tuple[str, ...]:
         """Return the message types that have a handler."""
         return tuple(cls._handlers)
+
+    @classmethod
+    def handler_of(cls, message_type: str) -> Handler | None:
+        """Return the function that handles a message type, or None."""
+        bound = cls._handlers.get(message_type)
+        return None if bound is None else bound.function
+
+    @classmethod
+    def runs_version(cls, version: int) -> bool:
+        """Return whether this code can go on with a turn of that version."""
+        return version == cls.version or version in cls.accepts
 
     @property
     def actor_id(self) -> str:

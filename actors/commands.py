@@ -28,6 +28,8 @@ class CommandLog:
     be the same ones; after that they are new and go into `buffer`, for the next durable step.
     Outcomes are found by their command's number: those of parallel commands come in any order.
 
+    A mismatch ends the run: whatever the handler makes of it, it is raised again.
+
     Attributes:
         buffer: new commands that are not journaled yet.
         seq: number of the next command.
@@ -52,6 +54,7 @@ class CommandLog:
                 self._commands[entry.data["seq"]] = entry
         self.seq = 0
         self.buffer: list[JournalEntry] = []
+        self._mismatch: NonDeterministic | None = None
 
     def take(
         self,
@@ -67,6 +70,7 @@ class CommandLog:
         Raises:
             NonDeterministic: the journal has another command here.
         """
+        self.check_match()
         seq = self.seq
         self.seq += 1
         wanted = {"seq": seq, **data}
@@ -77,11 +81,19 @@ class CommandLog:
             return entry, False
         same = found.type is entry_type and all(found.data.get(k) == v for k, v in wanted.items())
         if not same or len(found.data) != len(wanted) + len(notes or {}):
-            raise NonDeterministic(
+            self._mismatch = NonDeterministic(
                 f"command {seq} of the turn is now {entry_type.value} ({what}), but its journal"
-                f" has {describe(found)}: the code changed while it was under way"
+                f" has {describe(found)}: the code changed while it was under way",
+                expected=found.to_document(),
+                found={"type": entry_type.value, **wanted},
             )
+            raise self._mismatch
         return found, True
+
+    def check_match(self) -> None:
+        """Raise again that this run left its journal: a handler may have caught it."""
+        if self._mismatch is not None:
+            raise self._mismatch
 
     def next(self) -> JournalEntry | None:
         """Return what an earlier run journaled as the next command, or None."""
@@ -101,7 +113,8 @@ class CommandLog:
         if left is not None:
             raise NonDeterministic(
                 f"the handler ended where its journal has {describe(left)} as command"
-                f" {left.data['seq']}"
+                f" {left.data['seq']}",
+                expected=left.to_document(),
             )
 
 

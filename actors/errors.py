@@ -13,13 +13,16 @@ ActorError
 │   ├── Cancelled           somebody cancelled the run while this turn waited
 │   ├── SagaCompensated     a step of a saga failed, and what the earlier ones did was undone
 │   ├── SagaFailed          undoing failed too: somebody must look at what is left
-│   └── NonDeterministic    the handler took another path than its journal
+│   └── NonDeterministic    the handler took another path than its journal: the turn is parked
 ├── CallFailed              the actor that was called failed for the last time
 ├── EventTimeout            an event that a turn waited for did not come in time
 └── ActivityFailed          an activity failed for the last time
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class ActorError(Exception):
@@ -81,7 +84,23 @@ class SagaFailed(NonRetryable):
 
 
 class NonDeterministic(NonRetryable):
-    """The handler took another path than the one its journal records."""
+    """The handler took another path than the one its journal records; its turn is parked.
+
+    Attributes:
+        expected: the journal's command; None when the handler broke another rule.
+        found: the command of today's code; None when it ended. Both are journal entries as JSON.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: Mapping[str, Any] | None = None,
+        found: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.found = found
 
 
 class EventTimeout(ActorError):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import linecache
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,15 @@ class Frame:
     code: str
     own: bool
 
+    def to_document(self) -> dict[str, Any]:
+        return {
+            "file": self.file,
+            "line": self.line,
+            "function": self.function,
+            "code": self.code,
+            "own": self.own,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -48,16 +59,7 @@ class Failure:
             "message": self.message,
             "fingerprint": self.fingerprint,
             "retryable": self.retryable,
-            "stack": [
-                {
-                    "file": frame.file,
-                    "line": frame.line,
-                    "function": frame.function,
-                    "code": frame.code,
-                    "own": frame.own,
-                }
-                for frame in self.stack
-            ],
+            "stack": [frame.to_document() for frame in self.stack],
         }
 
 
@@ -68,11 +70,43 @@ def describe(error: BaseException, *, retryable: bool, actor_type: str, work: st
     function; line numbers are left out, so that an edit above does not split a group.
     """
     frames = _frames(error)
-    own = next((frame for frame in reversed(frames) if frame.own), None)
+    own = _innermost_own(frames)
     place = f"{Path(own.file).name}:{own.function}" if own else ""
     kind = type(error).__name__
-    digest = hashlib.sha256("\0".join((kind, actor_type, work, place)).encode()).hexdigest()
-    return Failure(kind, _text(error), tuple(frames), digest[:16], retryable)
+    fingerprint = _fingerprint(kind, actor_type, work, place)
+    return Failure(kind, _text(error), tuple(frames), fingerprint, retryable)
+
+
+def worker_lost(*, actor_type: str, work: str) -> Failure:
+    """Describe a message that ended every worker which tried it, without a word."""
+    text = "every worker that tried it ended before it could say anything"
+    fingerprint = _fingerprint("WorkerLost", actor_type, work, "")
+    return Failure("WorkerLost", text, (), fingerprint, retryable=False)
+
+
+def innermost_own(error: BaseException) -> Frame | None:
+    """Return the innermost line of the user's code that `error` came through, if any."""
+    return _innermost_own(_frames(error))
+
+
+def definition(function: Callable[..., Any]) -> Frame:
+    """Return the line where a function is defined."""
+    code = inspect.unwrap(function).__code__
+    return Frame(
+        _shown(code.co_filename),
+        code.co_firstlineno,
+        function.__name__,
+        linecache.getline(code.co_filename, code.co_firstlineno).strip()[:200],
+        _own(code.co_filename),
+    )
+
+
+def _innermost_own(frames: Sequence[Frame]) -> Frame | None:
+    return next((frame for frame in reversed(frames) if frame.own), None)
+
+
+def _fingerprint(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _text(error: BaseException) -> str:
@@ -93,7 +127,7 @@ def _frames(error: BaseException) -> list[Frame]:
         entries = [*summary[:half], *summary[-half:]]
     return [
         Frame(
-            file=entry.filename.removeprefix(_ROOT).lstrip("/"),
+            file=_shown(entry.filename),
             line=entry.lineno or 0,
             function=entry.name,
             code=(entry.line or "")[:200],
@@ -101,6 +135,10 @@ def _frames(error: BaseException) -> list[Frame]:
         )
         for entry in entries
     ]
+
+
+def _shown(filename: str) -> str:
+    return filename.removeprefix(_ROOT).lstrip("/")
 
 
 def _own(filename: str) -> bool:

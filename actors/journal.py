@@ -53,6 +53,7 @@ class EntryType(StrEnum):
     SAGA_COMPENSATED = "saga_compensated"
     SAGA_COMPLETED = "saga_completed"
     SAGA_FAILED = "saga_failed"
+    TURN_PARKED = "turn_parked"
     TURN_COMPLETED = "turn_completed"
     TURN_FAILED = "turn_failed"
 
@@ -85,6 +86,7 @@ class JournalRecord:
         index: index of the first entry; `next_index` is the state version after the record.
         message_id: the message whose turn wrote it.
         at_us: when, microseconds since the epoch.
+        code: version of the actor type's code that wrote it.
     """
 
     actor_id: str
@@ -92,6 +94,7 @@ class JournalRecord:
     message_id: str
     at_us: int
     entries: tuple[JournalEntry, ...]
+    code: int = 1
 
     @property
     def next_index(self) -> int:
@@ -115,6 +118,7 @@ class JournalRecord:
             "turn": turn,
             "at": self.at_us,
             "entries": [entry.to_document() for entry in self.entries],
+            **({} if self.code == 1 else {"code": self.code}),
         }
 
     @classmethod
@@ -125,6 +129,7 @@ class JournalRecord:
             body["messageId"],
             body["at"],
             tuple(JournalEntry.from_document(entry) for entry in body["entries"]),
+            body.get("code", 1),
         )
 
 
@@ -148,18 +153,21 @@ class Journal:
         *,
         message_id: str,
         turn: str,
+        code: int = 1,
     ) -> JournalRecord:
         """Make `entries` durable as the record at `expected_index`.
 
         `turn` identifies this run of the turn: after an unclear answer of the store, the append
-        may be repeated with the same `turn` and the same entries.
+        may be repeated with the same `turn` and the same entries. `code` is the version of the
+        actor type's code.
 
         Raises:
             JournalConflict: another turn has written there; this one must be abandoned.
             storage.Unavailable: unknown whether it was written.
         """
         record = JournalRecord(
-            actor_id, expected_index, message_id, self._clock_ns() // 1000, tuple(entries)
+            *(actor_id, expected_index, message_id, self._clock_ns() // 1000),
+            *(tuple(entries), code),
         )
         try:
             await self._container.create(record.to_document(turn))
@@ -243,11 +251,14 @@ class Journal:
 
     async def of_message(self, actor_id: str, message_id: str) -> list[JournalRecord]:
         """Return the records that turns of this message wrote, oldest first."""
-        page = await self._container.query(
-            Query(
-                where=(Where("messageId", "=", message_id),),
-                partition=actor_id,
-                limit=1_000,
+        where = (Where("messageId", "=", message_id),)
+        records: list[JournalRecord] = []
+        cursor: str | None = None
+        while True:
+            page = await self._container.query(
+                Query(where, partition=actor_id, limit=1_000, cursor=cursor)
             )
-        )
-        return [JournalRecord.from_document(document.body) for document in page.documents]
+            records += (JournalRecord.from_document(found.body) for found in page.documents)
+            cursor = page.cursor
+            if cursor is None:
+                return records

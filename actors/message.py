@@ -37,6 +37,12 @@ def address(actor_type: str, key: str) -> str:
     return f"{actor_type}/{key}"
 
 
+def check_address(actor_id: str) -> None:
+    """Raise `InvalidMessage` when that is no actor id, as `address` does."""
+    actor_type, _, key = actor_id.partition("/")
+    address(actor_type, key)
+
+
 @dataclass(frozen=True, slots=True)
 class Metadata:
     """What the runtime knows of a message beside its content.
@@ -109,8 +115,7 @@ class Message:
             InvalidMessage: an id or type is malformed, or the payload is not a JSON object.
             TooLarge: the payload exceeds 1 MiB.
         """
-        actor_type, _, key = actor_id.partition("/")
-        address(actor_type, key)
+        check_address(actor_id)
         if not _MESSAGE_TYPE.match(message_type):
             raise InvalidMessage(f"{message_type[:80]!r} is not a message type")
         message_id = message_id or uuid4().hex

@@ -13,7 +13,7 @@ from actors.archive import MessageArchive
 from actors.inbox import CANCEL, Inbox, reply_name
 from actors.journal import EntryType
 from actors.locks import LockManager
-from actors.message import Message, address
+from actors.message import Message, check_address
 from actors.queues.port import MessageQueue
 from actors.state import Fold
 from actors.stores import StateStore
@@ -156,6 +156,27 @@ class ActorRuntime:
         payload = {"message": message_id, "reason": reason[:500]}
         return await self._put(actor_id, CANCEL, payload, f"cancel-{message_id}-{before}")
 
+    async def pause(self, actor_id: str) -> None:
+        """Let nothing more of the actor be handled until `resume`; its messages wait in order.
+
+        A turn that is being handled ends as it would have. Pausing survives restarts.
+
+        Raises:
+            InvalidMessage: that is no actor id.
+            storage.StorageError: the queue does not answer; pausing again is safe.
+        """
+        check_address(actor_id)
+        await self.queue.pause(actor_id)
+
+    async def resume(self, actor_id: str) -> None:
+        """Let a paused actor go on, and try a turn that is parked again at once. Raises as `pause`.
+
+        Nothing happens when it is neither.
+        """
+        check_address(actor_id)
+        await self.queue.resume(actor_id)
+        await self.queue.wake(actor_id)
+
     async def answer(self, message: Message, answer: Mapping[str, Any]) -> None:
         """Answer a call: an event for the actor that sent the message, once however often said."""
         if message.metadata.sender is not None:
@@ -165,8 +186,7 @@ class ActorRuntime:
     async def _put(self, actor_id: str, name: str, payload: Mapping[str, Any], id: str) -> bool:
         if self.inbox is None:
             raise RuntimeError("this runtime has no inbox for events")
-        actor_type, _, key = actor_id.partition("/")
-        address(actor_type, key)
+        check_address(actor_id)
         new = await self.inbox.put(actor_id, name, payload, id)
         # Also when it was there: whoever put it may not have lived to do this.
         await self.queue.wake(actor_id)

@@ -10,6 +10,7 @@ from actors.archive import MessageArchive
 from actors.deadletters import DEAD_LETTERS, DeadLetters, Reason
 from actors.journal import EntryType, JournalRecord
 from actors.message import Message
+from actors.parking import Parked
 from actors.queues.port import Lease, MessageQueue
 from actors.retry import RetryPolicy
 from actors.runtime import ActorRuntime
@@ -31,7 +32,6 @@ class Settlement:
         runtime: ActorRuntime,
         queue: MessageQueue,
         worker_id: str,
-        policy: RetryPolicy,
         tracer: TraceWriter | None,
         archive: MessageArchive | None,
         dead_letters: DeadLetters | None,
@@ -40,7 +40,6 @@ class Settlement:
         self._runtime = runtime
         self._queue = queue
         self._worker_id = worker_id
-        self._policy = policy
         self._tracer = tracer
         self._archive = archive
         self._dead_letters = dead_letters
@@ -76,45 +75,54 @@ class Settlement:
         self._runtime.deactivate(lease.message.actor_id)
         await self._release(lease, self._queue.park(lease, seconds=wait))
 
+    async def park(self, turn: Turn, lease: Lease, parked: Parked, retry: float) -> None:
+        """Let a turn wait for other code; it is offered again in `retry` seconds, uncounted."""
+        await turn.park(parked)
+        self._runtime.deactivate(lease.message.actor_id)
+        await self._release(lease, self._queue.park(lease, seconds=retry))
+
     async def fail(
-        self, turn: Turn, lease: Lease, error: Exception, span: SpanEmitter | None
+        self,
+        turn: Turn,
+        lease: Lease,
+        error: Exception,
+        policy: RetryPolicy,
+        span: SpanEmitter | None,
     ) -> None:
         """Journal that this attempt failed; try the message again later, or give it up."""
-        retryable = self._policy.retryable(error)
-        final = not retryable or lease.attempt >= self._policy.max_attempts
+        retryable = policy.retryable(error)
+        final = not retryable or lease.attempt >= policy.max_attempts
         record = await turn.fail(error, retryable=retryable, final=final)
         if final:
             failure = turn.describe(error, retryable=retryable)
             reason = Reason(failure.type, failure.fingerprint, lease.attempt, record.index)
-            await self.give_up(lease, record, reason, span)
+            await self._give_up(lease, record, reason, span)
             return
-        delay = self._policy.delay(lease.attempt)
+        delay = policy.delay(lease.attempt)
         if span is not None:
             span.emit("message:retried", OWN_MESSAGE, duration_ns=int(delay * 1e9))
         await self._release(lease, self._queue.nack(lease, delay=delay))
 
-    async def give_up(
-        self,
-        lease: Lease,
-        record: JournalRecord | None,
-        reason: Reason,
-        span: SpanEmitter | None,
+    async def lose(self, turn: Turn, lease: Lease, span: SpanEmitter | None) -> None:
+        """Give up a message that ends its workers. Its turn ends too: were it left open, it would
+        keep the actor from being written as a snapshot ever again."""
+        attempts = lease.attempt - 1
+        failure, record = await turn.lose(attempts)
+        reason = Reason(failure.type, failure.fingerprint, attempts, record.index)
+        await self._give_up(lease, record, reason, span)
+
+    async def _give_up(
+        self, lease: Lease, record: JournalRecord, reason: Reason, span: SpanEmitter | None
     ) -> None:
-        """Make the message a dead letter; `record` says why, if the turn could write one."""
+        """Make the message a dead letter; `record` says why."""
         message = lease.message
-        if record is not None:
-            await self._answer(message, record)
-        elif message.metadata.reply:
-            lost = {"type": reason.error_type, "message": "it ended every worker that tried it"}
-            await self._runtime.answer(message, {"error": lost})
+        await self._answer(message, record)
         letter = None
         if self._dead_letters is not None:
             letter = await self._dead_letters.add(message, reason)
         await self._release(lease, self._queue.dead_letter(lease))
         if span is not None:
-            refs = [OWN_MESSAGE]
-            if record is not None:
-                refs.append(journal_ref(record))
+            refs = [OWN_MESSAGE, journal_ref(record)]
             if letter is not None:
                 refs.append(document_ref(DEAD_LETTERS.name, letter))
             span.emit(
@@ -134,7 +142,7 @@ class Settlement:
         if record.entries[-1].type is EntryType.TURN_FAILED:
             error = last["error"]
             reason = Reason(error["type"], error["fingerprint"], last["attempt"], record.index)
-            await self.give_up(lease, record, reason, span)
+            await self._give_up(lease, record, reason, span)
             return
         outbox = [Message.from_document(body) for body in last["outbox"]]
         await self._runtime.dispatch(outbox, archive=self._archive)

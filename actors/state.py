@@ -38,6 +38,9 @@ class Fold:
         data: the state after all completed turns.
         open_turns: message id → commands that earlier runs of its unfinished turn journaled, in
             order. Their patches count only when the turn completes.
+        versions: message id → version of the code that its unfinished turn is pinned to: that of
+            the latest record with commands.
+        parked: message id → entry that says why its turn waits for other code.
         handled: message id → index of the record that completed it, for the latest messages.
     """
 
@@ -47,8 +50,10 @@ class Fold:
         "data",
         "handled",
         "open_turns",
+        "parked",
         "snapshot_version",
         "version",
+        "versions",
     )
 
     def __init__(self, state: ActorState) -> None:
@@ -57,6 +62,8 @@ class Fold:
         self.compacted = 0
         self.data: Mapping[str, Any] = state.data
         self.open_turns: dict[str, list[JournalEntry]] = {}
+        self.versions: dict[str, int] = {}
+        self.parked: dict[str, JournalEntry] = {}
         self.handled: dict[str, int] = {}
 
     def state(self) -> ActorState:
@@ -67,20 +74,28 @@ class Fold:
         """Fold in the next record."""
         message_id = record.message_id
         commands = self.open_turns.setdefault(message_id, [])
+        self.parked.pop(message_id, None)
         for entry in record.entries:
             if entry.type is EntryType.TURN_COMPLETED:
                 for command in commands:
                     if command.type is EntryType.STATE_PATCHED:
                         self.data = merge_patch(self.data, command.data["patch"])
-                del self.open_turns[message_id]
+                self._close(message_id)
                 self._remember(message_id, record.index)
             elif entry.type is EntryType.TURN_FAILED:
                 commands[:] = [] if entry.data["final"] else reusable(commands)
                 if not commands:
-                    del self.open_turns[message_id]
+                    self._close(message_id)
+            elif entry.type is EntryType.TURN_PARKED:
+                self.parked[message_id] = entry
             else:
                 commands.append(entry)
+                self.versions[message_id] = record.code
         self.version = record.next_index
+
+    def _close(self, message_id: str) -> None:
+        del self.open_turns[message_id]
+        self.versions.pop(message_id, None)
 
     def _remember(self, message_id: str, index: int) -> None:
         self.handled[message_id] = index

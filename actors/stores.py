@@ -49,6 +49,7 @@ class StateStore(Protocol):
         *,
         message_id: str,
         turn: str,
+        code: int = 1,
         span: SpanEmitter | None = None,
     ) -> JournalRecord:
         """Append to the journal; raises `JournalConflict` like `Journal.append`."""
@@ -130,11 +131,12 @@ class CosmosStateStore:
         *,
         message_id: str,
         turn: str,
+        code: int = 1,
         span: SpanEmitter | None = None,
     ) -> JournalRecord:
         started = time.monotonic_ns()
         record = await self._journal.append(
-            actor_id, expected_index, entries, message_id=message_id, turn=turn
+            actor_id, expected_index, entries, message_id=message_id, turn=turn, code=code
         )
         if span is not None:
             document = record_id(record.index)

@@ -20,11 +20,12 @@ from actors.errors import (
     NonDeterministic,
     StateMutated,
 )
-from actors.failure import Failure, describe
+from actors.failure import Failure, describe, worker_lost
 from actors.inbox import Inbox, reply_name
 from actors.journal import EntryType, JournalEntry, JournalRecord
 from actors.message import MAX_PAYLOAD_BYTES, Message, address, check_json
 from actors.outbox import Outbox
+from actors.parking import Parked
 from actors.patch import merge_patch
 from actors.saga import SAGA_EVENTS
 from actors.state import Fold
@@ -61,6 +62,7 @@ class Turn:
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.message = message
+        self._fold = fold
         self._before = fold.state()
         self._attempt = attempt
         self._span = span
@@ -87,9 +89,12 @@ class Turn:
         Raises:
             JournalConflict: another worker owns the actor; nothing of this run counts.
             storage.StorageError: the journal could not be written.
+            NonDeterministic: this code and the journal do not match; see `park`.
             Exception: what the handler raised.
         """
         self._began = time.monotonic_ns()
+        self._journal.code = actor_class.version
+        suspended = False
         if self._span is not None and self._log.replaying:
             self._span.emit("turn:replayed", OWN_MESSAGE)
         try:
@@ -98,10 +103,16 @@ class Turn:
                 check_json({"result": result}, "the result of a call", MAX_PAYLOAD_BYTES)
                 self._result = result
         except Suspended:
-            await self._suspend()
-            return None
+            suspended = True
         except ContinueAsNew as onward:
             self.send(self.message.actor_id, self.message.message_type, onward.args[0], 0)
+        except Exception:
+            self._check()
+            raise
+        self._check()
+        if suspended:
+            await self._suspend()
+            return None
         if self.waits.open:
             # Swallowed by the handler: it went on where it should have stopped.
             raise NonDeterministic("a handler caught the exception that suspends its turn")
@@ -158,23 +169,32 @@ class Turn:
             duration_ns=time.monotonic_ns() - self._began,
         )
 
+    async def park(self, parked: Parked) -> None:
+        """Journal why the turn waits for other code, unless its journal says so already.
+
+        Raises:
+            JournalConflict, storage.StorageError: as `run` does.
+        """
+        entry = parked.to_entry()
+        if self._fold.parked.get(self.message.message_id) == entry:
+            return
+        self._log.buffer.clear()
+        record = await self._journal.append(entry)
+        if self._span is not None:
+            self._span.emit("turn:parked", journal_ref(record), error_type=parked.reason.value)
+
+    def _check(self) -> None:
+        """Raise again what ended this run, which its handler may have caught."""
+        self._journal.check_lost()
+        self._log.check_match()
+
     async def fail(self, error: Exception, *, retryable: bool, final: bool) -> JournalRecord:
         """Journal that this run failed; its uncommitted changes are gone. Raises as `run` does."""
         failure = self.describe(error, retryable=retryable)
         self._journal.check_lost()
         await self.waits.end()
         self._log.buffer.clear()
-        record = await self._journal.append(
-            JournalEntry(
-                EntryType.TURN_FAILED,
-                {
-                    "messageId": self.message.message_id,
-                    "attempt": self._attempt,
-                    "final": final,
-                    "error": failure.to_document(),
-                },
-            )
-        )
+        record = await self._journal.append(self._failed(failure, self._attempt, final=final))
         if self._span is not None:
             self._span.emit(
                 "message:failed",
@@ -186,6 +206,27 @@ class Turn:
                 fingerprint=failure.fingerprint,
             )
         return record
+
+    async def lose(self, attempts: int) -> tuple[Failure, JournalRecord]:
+        """Journal that every attempt so far ended its worker without a word.
+
+        Raises:
+            JournalConflict, storage.StorageError: as `run` does.
+        """
+        message = self.message
+        lost = worker_lost(actor_type=message.actor_type, work=message.message_type)
+        return lost, await self._journal.append(self._failed(lost, attempts, final=True))
+
+    def _failed(self, failure: Failure, attempt: int, *, final: bool) -> JournalEntry:
+        return JournalEntry(
+            EntryType.TURN_FAILED,
+            {
+                "messageId": self.message.message_id,
+                "attempt": attempt,
+                "final": final,
+                "error": failure.to_document(),
+            },
+        )
 
     def describe(self, error: BaseException, *, retryable: bool) -> Failure:
         """Return `error` as the journal keeps it."""

@@ -23,6 +23,7 @@ class TurnJournal:
     """Appends what a run decides, and remembers when the run is over because it could not.
 
     Attributes:
+        code: version of the actor type's code, which the records name.
         lost: what ended this run from outside of its handler; nothing it still does counts.
     """
 
@@ -39,6 +40,7 @@ class TurnJournal:
         self._log = log
         self._store = store
         self._span = span
+        self.code = 1
         # Held here, not read from the fold: the fold may move on under a turn that lost its lease.
         self._index = fold.version
         self._token = uuid4().hex[:16]
@@ -76,6 +78,7 @@ class TurnJournal:
                     entries,
                     message_id=self._message.message_id,
                     turn=f"{self._token}{self._index}",
+                    code=self.code,
                     span=self._span,
                 )
                 break

@@ -119,6 +119,14 @@ class Waits:
             self._report(entry.type, record, name)
         return entry
 
+    async def cancelled(self) -> bool:
+        """Look whether somebody has cancelled the turn.
+
+        Raises:
+            storage.StorageError: the inbox does not answer.
+        """
+        return any(event.name == CANCEL for event in await self._look())
+
     async def end(self) -> None:
         """Take out of the inbox what earlier runs took; once a run, and only after such."""
         if self._log.received and not self._looked:

@@ -15,9 +15,17 @@ from uuid import uuid4
 from actors.activity import ActivityExecutor
 from actors.actor import Actor
 from actors.archive import MessageArchive
-from actors.deadletters import DeadLetters, Reason
-from actors.errors import JournalConflict, LeaseLost
+from actors.deadletters import DeadLetters
+from actors.errors import JournalConflict, LeaseLost, NonDeterministic
 from actors.journal import JournalRecord
+from actors.parking import (
+    MISMATCH_RETRY,
+    VERSION_RETRY,
+    Parked,
+    Unmatched,
+    mismatch,
+    other_version,
+)
 from actors.queues.port import Lease, MessageQueue
 from actors.retry import MESSAGE_RETRIES, RetryPolicy
 from actors.runtime import ActorRuntime
@@ -88,12 +96,13 @@ class ActorWorker:
         self._grace_seconds = grace_seconds
         self.worker_id = f"worker-{uuid4().hex[:12]}"
         self._settlement = Settlement(
-            *(runtime, message_queue, self.worker_id, retry_policy),
-            *(tracer, message_archive, dead_letters, longest_park),
+            *(runtime, message_queue, self.worker_id, tracer),
+            *(message_archive, dead_letters, longest_park),
         )
         self._running: dict[asyncio.Task[None], Lease] = {}
         self._finished = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._unmatched = Unmatched()
         self._handled = self._failed = self._abandoned = 0
 
     def stats(self) -> WorkerStats:
@@ -231,6 +240,11 @@ class ActorWorker:
 
     async def _handle(self, lease: Lease, span: SpanEmitter | None) -> None:
         message = lease.message
+        retry = self._unmatched.retry(lease)
+        if retry is not None:
+            # In silence: every parked turn comes by here again and again, for days perhaps.
+            await self._queue.park(lease, seconds=retry)
+            return
         if span is not None:
             waited = max(0, self._runtime.clock_ns() - message.metadata.sent_ns)
             span.emit("queue:dequeued", OWN_MESSAGE, duration_ns=waited)
@@ -250,10 +264,6 @@ class ActorWorker:
         ended = await self._ended_before(fold, lease)
         if ended is not None:
             await self._settlement.finish_ended(lease, ended, span)
-        elif lease.attempt > self._policy.max_attempts:
-            # Every attempt so far ended without a word: the message kills its worker.
-            reason = Reason("WorkerLost", "", lease.attempt - 1, None)
-            await self._settlement.give_up(lease, None, reason, span)
         else:
             await self._turn(lease, fold, span)
         if span is not None:
@@ -267,21 +277,47 @@ class ActorWorker:
             dispatch=partial(self._runtime.dispatch, archive=self._archive),
             clock_ns=self._runtime.clock_ns,
         )
+        if lease.attempt > self._policy.max_attempts:
+            # Every attempt so far ended without a word: the message kills its worker.
+            await self._settlement.lose(turn, lease, span)
+            return
+        kind = self._types[message.actor_type]
+        pinned = fold.versions.get(message.message_id, kind.version)
+        if not kind.runs_version(pinned):
+            await self._park(turn, lease, other_version(pinned, kind.version), VERSION_RETRY)
+            return
         if span is not None:
             span.emit("message:started", OWN_MESSAGE)
         try:
-            record = await turn.run(self._types[message.actor_type])
+            record = await turn.run(kind)
         except (JournalConflict, StorageError):
             raise
+        except NonDeterministic as error:
+            if await turn.waits.cancelled():
+                await self._fail(turn, lease, error, span)
+            else:
+                parked = mismatch(error, kind.handler_of(message.message_type))
+                await self._park(turn, lease, parked, MISMATCH_RETRY)
+            return
         except Exception as error:  # the border to user code: it becomes a failed attempt
-            await self._settlement.fail(turn, lease, error, span)
-            self._failed += 1
+            await self._fail(turn, lease, error, span)
             return
         if record is None:
             await self._settlement.suspend(lease, turn.waits.due)
             return
         await self._settlement.complete(turn, lease, fold, record, span)
         self._handled += 1
+
+    async def _fail(
+        self, turn: Turn, lease: Lease, error: Exception, span: SpanEmitter | None
+    ) -> None:
+        await self._settlement.fail(turn, lease, error, self._policy, span)
+        self._failed += 1
+
+    async def _park(self, turn: Turn, lease: Lease, parked: Parked, retry: float) -> None:
+        await self._settlement.park(turn, lease, parked, retry)
+        self._unmatched.add(lease, retry)
+        logger.warning("a turn of %s is parked: %s", lease.message.actor_id, parked.reason)
 
     async def _ended_before(self, fold: Fold, lease: Lease) -> JournalRecord | None:
         """Return the record that ended the message's turn already, or None."""

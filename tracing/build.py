@@ -22,6 +22,7 @@ _ENDS = frozenset(
         "activity:retried",
         "lock:lost",
         "turn:suspended",
+        "turn:parked",
     }
 )
 SKEW_NS = 1_000_000

@@ -101,6 +101,7 @@ _TYPES = (
     EventType(30, "actor:created", _MSG, "instant", False, (), _TRY, "The actor got its first message."),
     EventType(31, "actor:activated", _MSG, "instant", False, (_S,), _TRY, "A worker loaded the actor's state."),
     EventType(32, "actor:state_changed", _MSG, "instant", False, (_S, _J), _TRY, "The turn changed the state; before and after."),
+    EventType(33, "turn:parked", _MSG, "instant", False, (_J,), _TRY + _ERR, "The turn waits, without an attempt counted, for code that matches its journal or has its version."),
     EventType(40, "activity:scheduled", _ACT, "open", False, (_I,), _BY, "A handler asked for an activity."),
     EventType(41, "activity:started", _ACT, "instant", False, (_I,), _TRY, "An attempt of the activity began."),
     EventType(42, "activity:completed", _ACT, "close", False, (_I, _J), _TRY + _TOOK, "The activity's result was journaled.", "all attempts and the pauses between them"),

@@ -166,3 +166,12 @@ def test_a_change_of_state_is_a_json_merge_patch(target: Any, patch: Any, result
     before = repr(target)
     assert merge_patch(target, patch) == result
     assert repr(target) == before
+
+
+async def test_all_records_of_a_message_are_found_however_many_there_are() -> None:
+    store = InMemoryStateStore()
+    entry = JournalEntry(EntryType.TIME_READ, {"seq": 0, "at": 0})
+    for index in range(1_003):
+        await store.append("Order/1", index, [entry], message_id="long", turn=f"t{index}")
+    records = await store.of_message("Order/1", "long")
+    assert [record.index for record in records] == list(range(1_003))

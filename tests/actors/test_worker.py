@@ -320,7 +320,59 @@ async def test_a_message_that_kills_every_worker_becomes_a_dead_letter_unrun() -
         await world.settled()
     letter = (await world.dead_letters.read(sent.message_id, "Account/1")).body
     assert letter["errorType"] == "WorkerLost"
+    assert letter["fingerprint"]
     assert await world.state("Account/1") == {}
+    (record,) = await world.store.of_message("Account/1", sent.message_id)
+    assert record.index == letter["journalIndex"]
+    assert record.entries[-1].data["error"]["type"] == "WorkerLost"
+
+
+async def test_a_message_that_kills_its_workers_leaves_no_open_turn_and_snapshots_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("actors.runtime.SNAPSHOT_EVERY", 5)
+    world = World()
+
+    class Deadly(Actor):
+        @handler
+        async def die(self, payload: dict[str, Any]) -> None:
+            await self.call_activity(charge, amount=1)
+            raise asyncio.CancelledError
+
+        @handler
+        async def live(self, payload: dict[str, Any]) -> None:
+            self.update_state(n=self.state.get("n", 0) + 1)
+
+    sent = await world.send("Deadly/1", "die")
+    async with world.serve(Deadly):
+        async with asyncio.timeout(5):
+            while not (await world.store.load("Deadly/1")).open_turns:
+                await asyncio.sleep(0.001)
+    for _ in range(3):
+        await world.queue.lease(("Deadly",), limit=1, seconds=0.001)
+        await asyncio.sleep(0.005)
+    for _ in range(10):
+        await world.send("Deadly/1", "live")
+    async with world.serve(Deadly, runtime=world.new_runtime()):
+        await world.settled()
+    fold = await world.store.load("Deadly/1")
+    assert fold.open_turns == {}
+    assert fold.data == {"n": 10}
+    assert fold.snapshot_version > 0
+    (letter,) = (await world.dead_letters.changes()).documents
+    assert letter.body["id"] == sent.message_id
+
+
+async def test_a_worker_that_is_stopped_leases_nothing_more() -> None:
+    world = World()
+    for _ in range(3):
+        await world.send("Account/1", "slow_deposit", {"amount": 1})
+    async with world.serve(Account):
+        async with asyncio.timeout(5):
+            while not calls.seen:
+                await asyncio.sleep(0.001)
+    assert await world.state("Account/1") == {"balance": 1}
+    assert (await world.queue.depth()).ready == 2
 
 
 async def test_stopping_lets_running_turns_finish() -> None:

@@ -39,6 +39,7 @@ CODES = {
     30: "actor:created",
     31: "actor:activated",
     32: "actor:state_changed",
+    33: "turn:parked",
     40: "activity:scheduled",
     41: "activity:started",
     42: "activity:completed",

@@ -174,6 +174,31 @@ async def of_waits_and_sagas() -> list[Event]:
     return await world.events()
 
 
+class Hurried(Traveller):
+    """A traveller whose code was changed: it does not wait any more."""
+
+    @classmethod
+    def type_name(cls) -> str:
+        return Traveller.type_name()
+
+    @handler
+    async def wait(self, payload: dict[str, Any]) -> None:
+        self.update_state(arrived=True)
+
+
+async def of_changed_code() -> list[Event]:
+    """Return the events of a turn that began before its code was changed."""
+    world = World()
+    await world.send("Traveller/1", "wait")
+    for kind, until in ((Traveller, "turn:suspended"), (Hurried, "turn:parked")):
+        async with world.serve(kind, runtime=world.new_runtime()):
+            await world.runtime.resume("Traveller/1")
+            async with asyncio.timeout(10):
+                while until not in await world.types():
+                    await asyncio.sleep(0.005)
+    return await world.events()
+
+
 async def of_requests(loom: Loom) -> list[Event]:
     """Return the events of a run that a request started, and of spans that a service sent."""
     client = AsyncClient()
@@ -193,6 +218,7 @@ async def test_every_type_is_told_and_carries_all_that_its_row_lists(
         *await of_samples(monkeypatch),
         *await of_mishaps(),
         *await of_waits_and_sagas(),
+        *await of_changed_code(),
         *await of_requests(loom),
     ]
     assert unlisted(events) == set()
