@@ -18,10 +18,12 @@ from actors.errors import (
     SagaCompensated,
     SagaFailed,
     TooLarge,
+    TurnTooLarge,
     UnknownMessageType,
 )
 from actors.inbox import Inbox
 from actors.journal import EntryType, Journal, JournalEntry, JournalRecord
+from actors.limits import TurnLimits
 from actors.locks import LockManager, MemoryLocks, SqliteLocks
 from actors.message import Message, address
 from actors.queues import Depth, Lease, MemoryQueue, MessageQueue, SqliteQueue
@@ -78,6 +80,8 @@ __all__ = [
     "StateStore",
     "TooLarge",
     "TraceContext",
+    "TurnLimits",
+    "TurnTooLarge",
     "UnknownMessageType",
     "WorkerStats",
     "Workflow",

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NoReturn, Protocol, TypeVar, overload
 import msgspec
 
 from actors.activity import Activity
+from actors.delivery import Delivery
 from actors.errors import InvalidPayload, UnknownMessageType
 from actors.journal import EntryType
 from actors.message import Message, address
@@ -75,7 +76,7 @@ class TurnContext(Protocol):
     def saga_entry(self, entry_type: EntryType, saga: str, more: Mapping[str, Any]) -> None: ...
 
     def send(
-        self, actor_id: str, message_type: str, payload: Mapping[str, Any], priority: int
+        self, actor_id: str, message_type: str, payload: Mapping[str, Any], delivery: Delivery
     ) -> None: ...
 
     def spawn(
@@ -274,9 +275,15 @@ class Actor:
         payload: Mapping[str, Any] | None = None,
         *,
         priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
     ) -> None:
-        """Send a message to another actor (or this one) once the turn has completed."""
-        self._turn.send(actor_id, message_type, payload or {}, priority)
+        """Send a message to another actor (or this one) once the turn has completed.
+
+        Of an actor's messages those of a lower `priority` come first. It is delivered after
+        `delay` seconds, and not handled any more after `ttl` seconds, both counted from this call.
+        """
+        self._turn.send(actor_id, message_type, payload or {}, Delivery(priority, delay, ttl))
 
     def spawn(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 
 from actors.errors import NonDeterministic
 from actors.journal import EntryType, JournalEntry
+from actors.limits import TurnSize
 from actors.message import Message
 
 OUTCOMES = frozenset(
@@ -34,10 +35,12 @@ class CommandLog:
         buffer: new commands that are not journaled yet.
         seq: number of the next command.
         replaying: whether an earlier run of the turn journaled anything.
+        size: how large the turn has grown.
         received: ids of the events that earlier runs took.
     """
 
-    def __init__(self, history: Sequence[JournalEntry]) -> None:
+    def __init__(self, history: Sequence[JournalEntry], size: TurnSize) -> None:
+        self.size = size
         self.replaying = bool(history)
         self.received: set[str] = set()
         self._commands: dict[int, JournalEntry] = {}
@@ -69,6 +72,7 @@ class CommandLog:
 
         Raises:
             NonDeterministic: the journal has another command here.
+            TurnTooLarge: the turn has no room for it.
         """
         self.check_match()
         seq = self.seq
@@ -77,6 +81,7 @@ class CommandLog:
         found = self._commands.get(seq)
         if found is None:
             entry = JournalEntry(entry_type, {**wanted, **(notes or {})})
+            self.size.add_command(entry)
             self.buffer.append(entry)
             return entry, False
         same = found.type is entry_type and all(found.data.get(k) == v for k, v in wanted.items())

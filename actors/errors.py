@@ -7,6 +7,7 @@ ActorError
 ├── NonRetryable            raise it (or a subclass) to send the message to the dead letters at once
 │   ├── InvalidMessage      an id, type or payload that cannot be a message
 │   ├── TooLarge            a payload, state or result above its limit; says the size and the limit
+│   ├── TurnTooLarge        a turn has journaled more than one turn may
 │   ├── UnknownMessageType  the actor has no handler for the message
 │   ├── InvalidPayload      the payload does not fit the handler's input type
 │   ├── StateMutated        a handler changed `self.state` in place
@@ -57,6 +58,10 @@ class TooLarge(NonRetryable):
             f"{what} is {size:,} bytes, above the limit of {limit:,}: store it elsewhere and send "
             "a reference to it"
         )
+
+
+class TurnTooLarge(NonRetryable):
+    """A turn has journaled more than one turn may."""
 
 
 class UnknownMessageType(NonRetryable):

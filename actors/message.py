@@ -55,6 +55,7 @@ class Metadata:
         priority: lower is sooner, within one actor.
         reply: the sender waits for what the handler returns.
         not_before_ns: it is not delivered earlier, nanoseconds since the epoch; 0 for at once.
+        expires_ns: its handling does not begin later, nanoseconds since the epoch; 0 for never.
     """
 
     sent_ns: int
@@ -64,6 +65,7 @@ class Metadata:
     priority: int = 0
     reply: bool = False
     not_before_ns: int = 0
+    expires_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Message:
         priority: int = 0,
         reply: bool = False,
         not_before_ns: int = 0,
+        expires_ns: int = 0,
         trace: TraceContext | None = None,
         workflow: str | None = None,
         workflow_parent: str | None = None,
@@ -134,6 +137,7 @@ class Message:
             priority,
             reply,
             -(-not_before_ns // 1000) * 1000,
+            expires_ns // 1000 * 1000,
         )
         return cls(message_id, actor_id, message_type, correlation_id, payload, metadata, trace)
 
@@ -155,6 +159,8 @@ class Message:
             meta["reply"] = True
         if metadata.not_before_ns:
             meta["notBefore"] = metadata.not_before_ns // 1000
+        if metadata.expires_ns:
+            meta["expiresAt"] = metadata.expires_ns // 1000
         return {
             "id": self.message_id,
             "messageId": self.message_id,
@@ -200,6 +206,7 @@ class Message:
                 meta.priority,
                 meta.reply,
                 meta.notBefore * 1000,
+                meta.expiresAt * 1000,
             ),
             None
             if trace is None
@@ -225,6 +232,7 @@ class _WireMetadata(msgspec.Struct):
     priority: int = 0
     reply: bool = False
     notBefore: int = 0
+    expiresAt: int = 0
 
 
 class _Wire(msgspec.Struct):

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from actors.commands import CommandLog, derived_id, digest
+from actors.delivery import AT_ONCE, Delivery
 from actors.journal import EntryType
 from actors.message import MAX_PAYLOAD_BYTES, Message, check_json
 from actors.telemetry import SpanEmitter, message_ref
@@ -56,13 +57,13 @@ class Outbox:
         actor_id: str,
         message_type: str,
         payload: Mapping[str, Any],
-        priority: int = 0,
+        delivery: Delivery = AT_ONCE,
         *,
         reply: bool = False,
     ) -> Message:
         """Add a message, as a command of the turn."""
         encoded = check_json(payload, f"the payload of {message_type}", MAX_PAYLOAD_BYTES)
-        span = self._span
+        span, now_ns = self._span, self._clock_ns()
         message = Message.new(
             actor_id,
             message_type,
@@ -70,9 +71,11 @@ class Outbox:
             message_id=derived_id(self._message, self._log.seq),
             correlation_id=self._message.correlation_id,
             sender=self._message.actor_id,
-            priority=priority,
+            priority=delivery.priority,
+            not_before_ns=delivery.not_before_ns(now_ns),
+            expires_ns=delivery.expires_ns(now_ns),
             reply=reply,
-            sent_ns=self._clock_ns(),
+            sent_ns=now_ns,
             trace=None if span is None else span.tracer.create_child_span(span.context),
         )
         self.messages.append(message)

@@ -10,6 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 from actors.archive import MessageArchive
+from actors.delivery import Delivery, keyed_id
+from actors.errors import InvalidMessage
 from actors.inbox import CANCEL, Inbox, reply_name
 from actors.journal import EntryType
 from actors.locks import LockManager
@@ -24,6 +26,8 @@ from tracing import TraceContext, TraceWriter
 MAX_ACTIVE = 10_000
 SNAPSHOT_EVERY = 100
 """Journal entries after which an actor's snapshot is written again."""
+SNAPSHOT_BYTES = 1 << 20
+"""Bytes of journal after which it is written again, however few the entries."""
 COMPACT_EVERY = 1_000
 """Journal entries after which those before the snapshot are given their time to live."""
 
@@ -71,22 +75,39 @@ class ActorRuntime:
         payload: Mapping[str, Any],
         *,
         message_id: str | None = None,
+        idempotency_key: str | None = None,
         correlation_id: str | None = None,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
         trace: TraceContext | None = None,
     ) -> Message:
         """Send one message from outside, as a trace of its own or below `trace`.
 
+        Sent again to the same actor under the same `idempotency_key`, which stands for a message
+        id, it changes nothing: not while it waits, and not for 24 hours after it was handled.
+        Of an actor's messages those of a lower `priority` come first. It is delivered after
+        `delay` seconds, and not handled any more after `ttl` seconds, both counted from now.
+
         Raises:
             InvalidMessage, TooLarge: nothing was sent.
         """
+        if idempotency_key is not None:
+            if message_id is not None:
+                raise InvalidMessage("a message has an id or an idempotency key, not both")
+            message_id = keyed_id(actor_id, idempotency_key)
+        delivery, now_ns = Delivery(priority, delay, ttl), self.clock_ns()
         message = Message.new(
             actor_id,
             message_type,
             payload,
             message_id=message_id,
             correlation_id=correlation_id,
+            priority=priority,
+            not_before_ns=delivery.not_before_ns(now_ns),
+            expires_ns=delivery.expires_ns(now_ns),
             trace=self._span_below(trace, actor_id.partition("/")[0]),
-            sent_ns=self.clock_ns(),
+            sent_ns=now_ns,
         )
         await self.dispatch([message])
         return message
@@ -242,13 +263,17 @@ class ActorRuntime:
     async def snapshot(self, fold: Fold, span: SpanEmitter | None = None) -> None:
         """Write the actor's snapshot when enough has happened since the last one."""
         # A snapshot in the middle of a turn would hide that turn's journaled commands.
-        if fold.version - fold.snapshot_version < SNAPSHOT_EVERY or fold.open_turns:
+        if fold.open_turns:
+            return
+        entries = fold.version - fold.snapshot_version
+        if entries < SNAPSHOT_EVERY and fold.journal_bytes < SNAPSHOT_BYTES:
             return
         if fold.version - fold.compacted >= COMPACT_EVERY:
             await self.state_store.compact(fold, span)
             return
         await self.state_store.save(fold.actor_id, fold.state(), span, compacted=fold.compacted)
         fold.snapshot_version = fold.version
+        fold.journal_bytes = 0
 
     def _span_below(self, parent: TraceContext | None, name: str) -> TraceContext | None:
         if self.tracer is None:

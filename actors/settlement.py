@@ -81,6 +81,13 @@ class Settlement:
         self._runtime.deactivate(lease.message.actor_id)
         await self._release(lease, self._queue.park(lease, seconds=retry))
 
+    async def expire(self, lease: Lease, span: SpanEmitter | None) -> None:
+        """Take a message that came too late off its mailbox, unhandled."""
+        message = lease.message
+        await self._release(lease, self._queue.ack(lease))
+        if span is not None:
+            span.emit("message:expired", OWN_MESSAGE)
+
     async def fail(
         self,
         turn: Turn,

@@ -34,6 +34,7 @@ class Fold:
     Attributes:
         version: index of the next journal entry.
         snapshot_version: version of the snapshot that is stored.
+        journal_bytes: size of the journal since the stored snapshot, about.
         compacted: journal records before this index expire.
         data: the state after all completed turns.
         open_turns: message id → commands that earlier runs of its unfinished turn journaled, in
@@ -49,6 +50,7 @@ class Fold:
         "compacted",
         "data",
         "handled",
+        "journal_bytes",
         "open_turns",
         "parked",
         "snapshot_version",
@@ -59,7 +61,7 @@ class Fold:
     def __init__(self, state: ActorState) -> None:
         self.actor_id = state.actor_id
         self.version = self.snapshot_version = state.version
-        self.compacted = 0
+        self.compacted = self.journal_bytes = 0
         self.data: Mapping[str, Any] = state.data
         self.open_turns: dict[str, list[JournalEntry]] = {}
         self.versions: dict[str, int] = {}

@@ -18,6 +18,7 @@ from actors.journal import (
     JournalRecord,
     record_id,
 )
+from actors.limits import size_of
 from actors.state import ActorState, Fold
 from actors.telemetry import SpanEmitter, document_ref
 from storage import Container, ContainerSpec, NotFound, PreconditionFailed, Query, Where
@@ -116,6 +117,7 @@ class CosmosStateStore:
         fold.compacted = 0 if snapshot is None else snapshot.get("compacted", 0)
         async for record in self._journal.records(actor_id, since=fold.version):
             fold.apply(record)
+            fold.journal_bytes += sum(size_of(entry) for entry in record.entries)
         # A new actor has neither; an event may only name a document that exists.
         if span is not None and (found or fold.version):
             name = ACTOR_STATES.name if found else ACTOR_JOURNALS.name
@@ -174,9 +176,11 @@ class CosmosStateStore:
         await self._expire_waypoint(fold.actor_id, before)
         await self._save(fold.actor_id, state, state.version, span)
         fold.compacted = fold.snapshot_version = state.version
+        fold.journal_bytes = 0
         if span is not None:
-            waypoint = waypoint_id(state.version)
-            _report(span, "journal:compacted", ACTOR_STATES.name, waypoint, started)
+            _report(
+                span, "journal:compacted", ACTOR_STATES.name, waypoint_id(state.version), started
+            )
 
     async def _expire_waypoint(self, actor_id: str, version: int) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from actors.activity import Activity, ActivityExecutor
 from actors.activity_call import ActivityCalls
 from actors.actor import Actor
 from actors.commands import CommandLog, derived_id, digest
+from actors.delivery import AT_ONCE, Delivery
 from actors.errors import (
     ActivityFailed,
     CallFailed,
@@ -23,6 +25,7 @@ from actors.errors import (
 from actors.failure import Failure, describe, worker_lost
 from actors.inbox import Inbox, reply_name
 from actors.journal import EntryType, JournalEntry, JournalRecord
+from actors.limits import TURN_LIMITS, TurnLimits, TurnSize
 from actors.message import MAX_PAYLOAD_BYTES, Message, address, check_json
 from actors.outbox import Outbox
 from actors.parking import Parked
@@ -36,6 +39,8 @@ from actors.turn_journal import TurnJournal
 from actors.waits import Waits
 from storage import StorageError
 from tracing.spanlog import OWN_MESSAGE
+
+logger = logging.getLogger(__name__)
 
 Dispatch = Callable[[Sequence[Message]], Awaitable[None]]
 """Archives and enqueues messages; repeating it changes nothing."""
@@ -60,6 +65,7 @@ class Turn:
         inbox: Inbox | None = None,
         dispatch: Dispatch | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
+        limits: TurnLimits = TURN_LIMITS,
     ) -> None:
         self.message = message
         self._fold = fold
@@ -68,7 +74,9 @@ class Turn:
         self._span = span
         self._dispatch = dispatch
         self._clock_ns = clock_ns
-        self._log = CommandLog(fold.open_turns.get(message.message_id, ()))
+        history = fold.open_turns.get(message.message_id, ())
+        of = f"{message.message_type} of {message.actor_id}"
+        self._log = CommandLog(history, TurnSize(limits, history, of, self._report_large))
         self._journal = TurnJournal(fold, message, self._log, store, span)
         self._outbox = Outbox(message, self._log, self._command, span, clock_ns)
         self._activities = ActivityCalls(message, self._journal, executor, span)
@@ -105,7 +113,7 @@ class Turn:
         except Suspended:
             suspended = True
         except ContinueAsNew as onward:
-            self.send(self.message.actor_id, self.message.message_type, onward.args[0], 0)
+            self.send(self.message.actor_id, self.message.message_type, onward.args[0], AT_ONCE)
         except Exception:
             self._check()
             raise
@@ -169,6 +177,13 @@ class Turn:
             duration_ns=time.monotonic_ns() - self._began,
         )
 
+    def _report_large(self) -> None:
+        logger.warning(
+            "a turn of %s is getting large; see the limits of a turn", self.message.actor_id
+        )
+        if self._span is not None:
+            self._span.emit("turn:large")
+
     async def park(self, parked: Parked) -> None:
         """Journal why the turn waits for other code, unless its journal says so already.
 
@@ -187,6 +202,7 @@ class Turn:
         """Raise again what ended this run, which its handler may have caught."""
         self._journal.check_lost()
         self._log.check_match()
+        self._log.size.check()
 
     async def fail(self, error: Exception, *, retryable: bool, final: bool) -> JournalRecord:
         """Journal that this run failed; its uncommitted changes are gone. Raises as `run` does."""
@@ -349,9 +365,9 @@ class Turn:
             self._span.emit("turn:suspended", journal_ref(record), name=entry.data["for"])
 
     def send(
-        self, actor_id: str, message_type: str, payload: Mapping[str, Any], priority: int
+        self, actor_id: str, message_type: str, payload: Mapping[str, Any], delivery: Delivery
     ) -> None:
-        self._outbox.put(EntryType.MESSAGE_SENT, actor_id, message_type, payload, priority)
+        self._outbox.put(EntryType.MESSAGE_SENT, actor_id, message_type, payload, delivery)
 
     def spawn(
         self, actor_type: str, key: str | None, message_type: str, payload: Mapping[str, Any]

@@ -6,17 +6,20 @@ import asyncio
 from uuid import uuid4
 
 from actors.commands import CommandLog
-from actors.errors import JournalConflict
+from actors.errors import JournalConflict, TurnTooLarge
 from actors.journal import JournalEntry, JournalRecord
+from actors.limits import size_of
 from actors.message import Message
 from actors.state import Fold
 from actors.stores import StateStore
 from actors.telemetry import SpanEmitter
-from storage import StorageError, Unavailable
+from storage import DocumentTooLarge, StorageError, Unavailable
 
 APPEND_TRIES = 3
 APPEND_PAUSE = 0.2
 """Seconds before an append with an unclear outcome is repeated; it is idempotent."""
+RECORD_BYTES = 1_500_000
+"""Bytes of entries that one record takes; a document holds somewhat more."""
 
 
 class TurnJournal:
@@ -40,6 +43,7 @@ class TurnJournal:
         self._log = log
         self._store = store
         self._span = span
+        self._counted = log.size.bytes
         self.code = 1
         # Held here, not read from the fold: the fold may move on under a turn that lost its lease.
         self._index = fold.version
@@ -56,6 +60,7 @@ class TurnJournal:
         """Make the commands since the last append durable, with `last` behind them.
 
         Raises:
+            TurnTooLarge: these commands exceed what one document of the store can hold.
             JournalConflict: another worker owns the actor; this run is lost.
             storage.StorageError: the journal could not be written; this run is lost.
         """
@@ -63,13 +68,45 @@ class TurnJournal:
         async with self._appending:
             self.check_lost()
             try:
-                return await self._append([*self._log.buffer, last])
+                *before, end = self._records(last)
+                for entries in before:
+                    await self._append(entries, len(entries))
+                return await self._append(end, len(end) - 1)
+            except DocumentTooLarge as error:
+                raise TurnTooLarge(
+                    f"what {self._message.message_type} of {self._message.actor_id} decides in one"
+                    f" step does not fit into one record ({error}): send less in one turn, or store"
+                    " it elsewhere and send references to it"
+                ) from error
             except (JournalConflict, StorageError) as error:
                 self.lost = error
                 raise
 
-    async def _append(self, entries: list[JournalEntry]) -> JournalRecord:
-        taken = len(entries) - 1
+    def _records(self, last: JournalEntry) -> list[list[JournalEntry]]:
+        """Return what each record takes: all in one, unless a document could not hold that.
+
+        Commands without an end have no effect, so a crash between two records does no harm.
+        """
+        size = self._log.size
+        before = size.bytes
+        size.grow(size_of(last))
+        if size.bytes - self._counted <= RECORD_BYTES:
+            return [[*self._log.buffer, last]]
+        records: list[list[JournalEntry]] = [[]]
+        room = RECORD_BYTES
+        for entry, bytes in [
+            *((command, size_of(command)) for command in self._log.buffer),
+            (last, size.bytes - before),
+        ]:
+            if bytes > room and records[-1]:
+                records.append([])
+                room = RECORD_BYTES
+            records[-1].append(entry)
+            room -= bytes
+        return records
+
+    async def _append(self, entries: list[JournalEntry], commands: int) -> JournalRecord:
+        """Append one record, whose first `commands` entries are those at the buffer's head."""
         for attempt in range(1, APPEND_TRIES + 1):
             try:
                 record = await self._store.append(
@@ -86,8 +123,10 @@ class TurnJournal:
                 if attempt == APPEND_TRIES:
                     raise
                 await asyncio.sleep(APPEND_PAUSE * attempt)
-        del self._log.buffer[:taken]
+        del self._log.buffer[:commands]
         self._index = record.next_index
+        grown, self._counted = self._log.size.bytes - self._counted, self._log.size.bytes
         if self._fold.version == record.index:
             self._fold.apply(record)
+            self._fold.journal_bytes += grown
         return record

@@ -18,6 +18,7 @@ from actors.archive import MessageArchive
 from actors.deadletters import DeadLetters
 from actors.errors import JournalConflict, LeaseLost, NonDeterministic
 from actors.journal import JournalRecord
+from actors.limits import TURN_LIMITS, TurnLimits
 from actors.parking import (
     MISMATCH_RETRY,
     VERSION_RETRY,
@@ -57,6 +58,7 @@ class WorkerStats:
     handled: int
     failed: int
     abandoned: int
+    expired: int = 0
 
 
 class ActorWorker:
@@ -82,6 +84,7 @@ class ActorWorker:
         lease_seconds: float = 30.0,
         grace_seconds: float = 10.0,
         longest_park: float = LONGEST_PARK,
+        turn_limits: TurnLimits = TURN_LIMITS,
     ) -> None:
         types = [actor_type] if isinstance(actor_type, type) else list(actor_type)
         self._types: dict[str, type[Actor]] = {kind.type_name(): kind for kind in types}
@@ -94,6 +97,7 @@ class ActorWorker:
         self._concurrency = concurrency
         self._lease_seconds = lease_seconds
         self._grace_seconds = grace_seconds
+        self._turn_limits = turn_limits
         self.worker_id = f"worker-{uuid4().hex[:12]}"
         self._settlement = Settlement(
             *(runtime, message_queue, self.worker_id, tracer),
@@ -103,7 +107,7 @@ class ActorWorker:
         self._finished = asyncio.Event()
         self._stopping = asyncio.Event()
         self._unmatched = Unmatched()
-        self._handled = self._failed = self._abandoned = 0
+        self._handled = self._failed = self._abandoned = self._expired = 0
 
     def stats(self) -> WorkerStats:
         """Return the worker's counters."""
@@ -115,6 +119,7 @@ class ActorWorker:
             self._handled,
             self._failed,
             self._abandoned,
+            self._expired,
         )
 
     async def run(self) -> None:
@@ -246,7 +251,8 @@ class ActorWorker:
             await self._queue.park(lease, seconds=retry)
             return
         if span is not None:
-            waited = max(0, self._runtime.clock_ns() - message.metadata.sent_ns)
+            due_ns = max(message.metadata.sent_ns, message.metadata.not_before_ns)
+            waited = max(0, self._runtime.clock_ns() - due_ns)
             span.emit("queue:dequeued", OWN_MESSAGE, duration_ns=waited)
         asked = time.monotonic_ns()
         if not await self._runtime.locks.acquire(
@@ -264,10 +270,20 @@ class ActorWorker:
         ended = await self._ended_before(fold, lease)
         if ended is not None:
             await self._settlement.finish_ended(lease, ended, span)
+        elif self._is_late(lease, fold):
+            await self._settlement.expire(lease, span)
+            self._expired += 1
         else:
             await self._turn(lease, fold, span)
         if span is not None:
             span.emit("lock:released", duration_ns=time.monotonic_ns() - locked)
+
+    def _is_late(self, lease: Lease, fold: Fold) -> bool:
+        """Whether the message expired before its handling began."""
+        expires_ns = lease.message.metadata.expires_ns
+        if not expires_ns or expires_ns > self._runtime.clock_ns():
+            return False
+        return lease.attempt == 1 and lease.message.message_id not in fold.open_turns
 
     async def _turn(self, lease: Lease, fold: Fold, span: SpanEmitter | None) -> None:
         message = lease.message
@@ -276,6 +292,7 @@ class ActorWorker:
             inbox=self._runtime.inbox,
             dispatch=partial(self._runtime.dispatch, archive=self._archive),
             clock_ns=self._runtime.clock_ns,
+            limits=self._turn_limits,
         )
         if lease.attempt > self._policy.max_attempts:
             # Every attempt so far ended without a word: the message kills its worker.

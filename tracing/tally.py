@@ -201,6 +201,7 @@ _COUNTERS = by_code(
         "queue:enqueued": (("messages", 1),),
         "message:completed": (("settled", 1),),
         "message:duplicate": (("settled", 1),),
+        "message:expired": (("settled", 1),),
         "message:failed": (("errors", 1),),
         "message:dead_lettered": (("dead_letters", 1), ("settled", 1)),
         "message:retried": (("retries", 1),),

@@ -42,11 +42,26 @@ JSON = st.recursive(
     st.dictionaries(st.text(max_size=5), JSON, max_size=4),
     st.none() | st.builds(TraceContext.root),
     st.integers(-5, 5),
+    st.integers(0, 2**41),
+    st.integers(0, 2**41),
 )
 def test_a_message_survives_its_wire_form(
-    key: str, payload: dict[str, Any], trace: TraceContext | None, priority: int
+    key: str,
+    payload: dict[str, Any],
+    trace: TraceContext | None,
+    priority: int,
+    not_before: int,
+    expires: int,
 ) -> None:
-    sent = Message.new(f"Order/{key}", "place", payload, trace=trace, priority=priority)
+    sent = Message.new(
+        f"Order/{key}",
+        "place",
+        payload,
+        trace=trace,
+        priority=priority,
+        not_before_ns=not_before * 10**6,
+        expires_ns=expires * 10**6,
+    )
     assert Message.from_document(sent.to_document()) == sent
 
 

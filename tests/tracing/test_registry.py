@@ -40,6 +40,8 @@ CODES = {
     31: "actor:activated",
     32: "actor:state_changed",
     33: "turn:parked",
+    34: "turn:large",
+    35: "message:expired",
     40: "activity:scheduled",
     41: "activity:started",
     42: "activity:completed",

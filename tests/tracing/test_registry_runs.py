@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 from django.test import AsyncClient
 
-from actors import Actor, CosmosStateStore, NonRetryable, SagaCompensated, activity, handler
+from actors import (
+    Actor,
+    CosmosStateStore,
+    NonRetryable,
+    SagaCompensated,
+    TurnLimits,
+    activity,
+    handler,
+)
 from actors.journal import ACTOR_JOURNALS
 from actors.samples import ACTOR_TYPES, WORKFLOWS
 from actors.samples.chain import ChainLink
@@ -199,6 +207,16 @@ async def of_changed_code() -> list[Event]:
     return await world.events()
 
 
+async def of_bounds() -> list[Event]:
+    """Return the events of a turn that grows large, and of a message that comes too late."""
+    world = World()
+    await world.runtime.send("Traveller/1", "travel", {"first": "seat", "then": "bed"})
+    await world.runtime.send("Traveller/1", "sleeps", {}, ttl=1e-6)
+    async with world.serve(Traveller, turn_limits=TurnLimits(warn_entries=2)):
+        await world.settled()
+    return await world.events()
+
+
 async def of_requests(loom: Loom) -> list[Event]:
     """Return the events of a run that a request started, and of spans that a service sent."""
     client = AsyncClient()
@@ -219,6 +237,7 @@ async def test_every_type_is_told_and_carries_all_that_its_row_lists(
         *await of_mishaps(),
         *await of_waits_and_sagas(),
         *await of_changed_code(),
+        *await of_bounds(),
         *await of_requests(loom),
     ]
     assert unlisted(events) == set()
