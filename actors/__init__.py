@@ -6,6 +6,7 @@ from actors.archive import MessageArchive
 from actors.deadletters import DeadLetters
 from actors.errors import (
     ActivityFailed,
+    ActivityTimeout,
     ActorError,
     CallFailed,
     Cancelled,
@@ -21,6 +22,7 @@ from actors.errors import (
     TurnTooLarge,
     UnknownMessageType,
 )
+from actors.heartbeat import heartbeat
 from actors.inbox import Inbox
 from actors.journal import EntryType, Journal, JournalEntry, JournalRecord
 from actors.limits import TurnLimits
@@ -40,6 +42,7 @@ __all__ = [
     "Activity",
     "ActivityExecutor",
     "ActivityFailed",
+    "ActivityTimeout",
     "Actor",
     "ActorError",
     "ActorRuntime",
@@ -88,5 +91,6 @@ __all__ = [
     "activity",
     "address",
     "handler",
+    "heartbeat",
     "trace_headers",
 ]

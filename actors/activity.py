@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, overload
 
+from actors.heartbeat import limited
 from actors.message import check_json
 from actors.retry import ACTIVITY_RETRIES, RetryPolicy
 
@@ -25,6 +26,7 @@ class Activity:
         name: what the journal calls it; renaming the function must not change it.
         retry_policy: None takes the executor's.
         timeout: seconds for one attempt; None waits for ever.
+        heartbeat_timeout: seconds that an attempt may go without calling `heartbeat`.
         takes_key: the function has a parameter `idempotency_key`.
     """
 
@@ -32,6 +34,7 @@ class Activity:
     function: Callable[..., Any]
     retry_policy: RetryPolicy | None
     timeout: float | None
+    heartbeat_timeout: float | None
     takes_key: bool
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -47,6 +50,7 @@ def activity(
     name: str | None = None,
     retry_policy: RetryPolicy | None = None,
     timeout: float | None = None,
+    heartbeat_timeout: float | None = None,
 ) -> Callable[[Callable[..., Any]], Activity]: ...
 def activity(
     function: Callable[..., Any] | None = None,
@@ -55,6 +59,7 @@ def activity(
     name: str | None = None,
     retry_policy: RetryPolicy | None = None,
     timeout: float | None = None,
+    heartbeat_timeout: float | None = None,
 ) -> Activity | Callable[[Callable[..., Any]], Activity]:
     """Make a function, plain or async, an activity.
 
@@ -64,11 +69,22 @@ def activity(
     Example:
         @activity(timeout=5)
         async def charge(card: str, cents: int, idempotency_key: str) -> dict[str, str]: ...
+
+    An attempt that takes longer than `timeout` seconds, or calls `heartbeat` less often than every
+    `heartbeat_timeout` seconds, has failed with `ActivityTimeout` and is tried again. The thread of
+    a plain function cannot be stopped; it ends when it calls `heartbeat`, or by itself.
     """
 
     def wrap(function: Callable[..., Any]) -> Activity:
         takes_key = "idempotency_key" in inspect.signature(function).parameters
-        return Activity(name or function.__name__, function, retry_policy, timeout, takes_key)
+        return Activity(
+            name or function.__name__,
+            function,
+            retry_policy,
+            timeout,
+            heartbeat_timeout,
+            takes_key,
+        )
 
     return wrap if function is None else wrap(function)
 
@@ -103,7 +119,7 @@ class ActivityExecutor:
             Its result and the number of attempts.
 
         Raises:
-            Whatever the last attempt raised; `TimeoutError` when it ran out of time.
+            Whatever the last attempt raised; `ActivityTimeout` when it ran out of time.
         """
         policy = activity.retry_policy or self._retry_policy
         call = dict(arguments)
@@ -114,8 +130,7 @@ class ActivityExecutor:
             if observer is not None:
                 observer.started(attempt)
             try:
-                async with asyncio.timeout(activity.timeout):
-                    result = await self._attempt(activity, call)
+                result = await self._attempt(activity, call)
                 check_json(result, f"the result of {activity.name}", MAX_RESULT_BYTES)
             except Exception as error:  # the border to user code; what it raised is reported
                 if attempt >= policy.max_attempts or not policy.retryable(error):
@@ -128,6 +143,12 @@ class ActivityExecutor:
                 return result, attempt
 
     async def _attempt(self, activity: Activity, call: Mapping[str, Any]) -> Any:
+        if activity.timeout is None and activity.heartbeat_timeout is None:
+            return await self._call(activity, call)
+        async with limited(activity.name, activity.timeout, activity.heartbeat_timeout):
+            return await self._call(activity, call)
+
+    async def _call(self, activity: Activity, call: Mapping[str, Any]) -> Any:
         if inspect.iscoroutinefunction(activity.function):
             return await activity.function(**call)
         work = partial(copy_context().run, partial(activity.function, **call))

@@ -15,6 +15,7 @@ ActorError
 │   ├── SagaCompensated     a step of a saga failed, and what the earlier ones did was undone
 │   ├── SagaFailed          undoing failed too: somebody must look at what is left
 │   └── NonDeterministic    the handler took another path than its journal: the turn is parked
+├── ActivityTimeout         an attempt of an activity took too long, or was silent for too long
 ├── CallFailed              the actor that was called failed for the last time
 ├── EventTimeout            an event that a turn waited for did not come in time
 └── ActivityFailed          an activity failed for the last time
@@ -110,6 +111,10 @@ class NonDeterministic(NonRetryable):
 
 class EventTimeout(ActorError):
     """An event that a turn waited for did not come in time."""
+
+
+class ActivityTimeout(ActorError, TimeoutError):
+    """An attempt of an activity took too long, or gave no heartbeat for too long; it is retried."""
 
 
 class CallFailed(ActorError):
