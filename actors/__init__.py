@@ -1,7 +1,7 @@
 """Durable actors: what a user of Loom imports."""
 
 from actors.activity import Activity, ActivityExecutor, activity
-from actors.actor import Actor, handler
+from actors.actor import Actor
 from actors.archive import MessageArchive
 from actors.deadletters import DeadLetters
 from actors.errors import (
@@ -16,12 +16,14 @@ from actors.errors import (
     JournalConflict,
     NonDeterministic,
     NonRetryable,
+    ReadOnly,
     SagaCompensated,
     SagaFailed,
     TooLarge,
     TurnTooLarge,
     UnknownMessageType,
 )
+from actors.handlers import handler
 from actors.heartbeat import heartbeat
 from actors.inbox import Inbox
 from actors.journal import EntryType, Journal, JournalEntry, JournalRecord
@@ -73,6 +75,7 @@ __all__ = [
     "MessageQueue",
     "NonDeterministic",
     "NonRetryable",
+    "ReadOnly",
     "RetryPolicy",
     "Saga",
     "SagaCompensated",

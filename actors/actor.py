@@ -1,48 +1,20 @@
-"""`Actor`: what a user of Loom subclasses, and `handler`, which marks its message handlers."""
+"""`Actor`: what a user of Loom subclasses."""
 
 from __future__ import annotations
 
-import inspect
-import typing
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
-from typing import Any, ClassVar, NoReturn, Protocol, TypeVar, overload
-
-import msgspec
+from typing import Any, ClassVar, NoReturn, Protocol
 
 from actors.activity import Activity
 from actors.delivery import Delivery
-from actors.errors import InvalidPayload, UnknownMessageType
+from actors.errors import UnknownMessageType
+from actors.handlers import Bound, Handler, handlers_of
 from actors.journal import EntryType
 from actors.message import Message, address
 from actors.saga import Saga
 from actors.suspension import ContinueAsNew
-
-Handler = Callable[..., Awaitable[Any]]
-_HandlerT = TypeVar("_HandlerT", bound=Handler)
-_MARK = "__loom_message_type__"
-
-
-@overload
-def handler(function: _HandlerT, /) -> _HandlerT: ...
-@overload
-def handler(*, message_type: str) -> Callable[[_HandlerT], _HandlerT]: ...
-def handler(
-    function: _HandlerT | None = None, /, *, message_type: str | None = None
-) -> _HandlerT | Callable[[_HandlerT], _HandlerT]:
-    """Make an async method handle messages of its own name, or of `message_type`.
-
-    The method takes the payload: as the dataclass or TypedDict that its parameter is annotated
-    with (a payload that does not fit is a non-retryable failure), or else as a dict.
-    """
-
-    def mark(function: _HandlerT) -> _HandlerT:
-        setattr(function, _MARK, message_type or function.__name__)
-        return function
-
-    return mark if function is None else mark(function)
 
 
 class TurnContext(Protocol):
@@ -50,6 +22,8 @@ class TurnContext(Protocol):
 
     message: Message
     state: Mapping[str, Any]
+
+    def read_only(self) -> TurnContext: ...
 
     def update_state(self, patch: Mapping[str, Any]) -> None: ...
 
@@ -84,12 +58,6 @@ class TurnContext(Protocol):
     ) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Bound:
-    function: Handler
-    input_type: Any
-
-
 class Actor:
     """One addressable thing with state, handling one message at a time.
 
@@ -110,20 +78,14 @@ class Actor:
     """Other versions whose turns this code can go on with, because it asks `patched` where it
     took another path."""
 
-    _handlers: ClassVar[dict[str, _Bound]] = {}
+    _handlers: ClassVar[dict[str, Bound]] = {}
 
     def __init__(self, turn: TurnContext) -> None:
         self._turn = turn
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._handlers = dict(cls._handlers)
-        for function in vars(cls).values():
-            message_type = getattr(function, _MARK, None)
-            if message_type is not None:
-                if not inspect.iscoroutinefunction(function):
-                    raise TypeError(f"{cls.__name__}.{function.__name__}: a handler is async")
-                cls._handlers[message_type] = _Bound(function, _input_type(function))
+        cls._handlers = {**cls._handlers, **handlers_of(cls)}
 
     @classmethod
     def type_name(cls) -> str:
@@ -145,6 +107,12 @@ class Actor:
         """Return the function that handles a message type, or None."""
         bound = cls._handlers.get(message_type)
         return None if bound is None else bound.function
+
+    @classmethod
+    def is_read_only(cls, message_type: str) -> bool:
+        """Return whether the handler of a message type is declared read-only."""
+        bound = cls._handlers.get(message_type)
+        return bound is not None and bound.read_only
 
     @classmethod
     def runs_version(cls, version: int) -> bool:
@@ -306,6 +274,7 @@ class Actor:
         Raises:
             UnknownMessageType: there is none.
             InvalidPayload: the payload does not fit the handler's input type.
+            ReadOnly: a read-only handler tried to do more than to look.
         """
         bound = self._handlers.get(message.message_type)
         if bound is None:
@@ -313,24 +282,5 @@ class Actor:
             raise UnknownMessageType(
                 f"{self.type_name()} has no handler for {message.message_type!r}; it has {known}"
             )
-        payload: Any = message.payload
-        if bound.input_type is not None:
-            try:
-                payload = msgspec.convert(payload, bound.input_type)
-            except msgspec.ValidationError as error:
-                raise InvalidPayload(
-                    f"{self.type_name()}.{message.message_type}: {error}"
-                ) from None
-        return await bound.function(self, payload)
-
-
-def _input_type(function: Handler) -> Any:
-    """Return what the payload is converted to; None leaves it a dict."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if len(parameters) != 2:
-        raise TypeError(f"{function.__qualname__}: a handler takes the payload and nothing else")
-    hints = typing.get_type_hints(function, include_extras=True)
-    hint = hints.get(parameters[1].name)
-    if hint is None or typing.get_origin(hint) in (dict, Mapping) or hint is dict:
-        return None
-    return hint
+        actor = type(self)(self._turn.read_only()) if bound.read_only else self
+        return await bound.function(actor, bound.payload_of(message))

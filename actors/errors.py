@@ -10,6 +10,7 @@ ActorError
 │   ├── TurnTooLarge        a turn has journaled more than one turn may
 │   ├── UnknownMessageType  the actor has no handler for the message
 │   ├── InvalidPayload      the payload does not fit the handler's input type
+│   ├── ReadOnly            a read-only handler tried to do more than to look
 │   ├── StateMutated        a handler changed `self.state` in place
 │   ├── Cancelled           somebody cancelled the run while this turn waited
 │   ├── SagaCompensated     a step of a saga failed, and what the earlier ones did was undone
@@ -71,6 +72,10 @@ class UnknownMessageType(NonRetryable):
 
 class InvalidPayload(NonRetryable):
     """The payload does not fit the handler's input type."""
+
+
+class ReadOnly(NonRetryable):
+    """A handler that is declared read-only tried to change, send or wait for something."""
 
 
 class StateMutated(NonRetryable):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from actors.actor import Actor
 from actors.archive import MessageArchive
 from actors.delivery import Delivery, keyed_id
 from actors.errors import InvalidMessage
@@ -16,6 +17,7 @@ from actors.inbox import CANCEL, Inbox, reply_name
 from actors.journal import EntryType
 from actors.locks import LockManager
 from actors.message import Message, check_address
+from actors.query import query
 from actors.queues.port import MessageQueue
 from actors.state import Fold
 from actors.stores import StateStore
@@ -176,6 +178,29 @@ class ActorRuntime:
         before = sum(entry.type is EntryType.CANCELLED for entry in commands)
         payload = {"message": message_id, "reason": reason[:500]}
         return await self._put(actor_id, CANCEL, payload, f"cancel-{message_id}-{before}")
+
+    async def query(
+        self,
+        actor_type: type[Actor],
+        key: str,
+        message_type: str,
+        payload: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call a read-only handler on the actor's committed state, and return what it returns.
+
+        It does not pass through the mailbox: it answers while a turn is suspended, parked or
+        paused, and sees nothing of what that turn has decided so far. It is not journaled, not
+        traced, and not tried again.
+
+        Raises:
+            InvalidMessage: the handler is not declared read-only, or the key is none.
+            ReadOnly: the handler tried to do more than to look.
+            storage.StorageError: the actor could not be loaded.
+            Exception: what the handler raised.
+        """
+        return await query(
+            self.state_store, actor_type, key, message_type, payload or {}, self.clock_ns
+        )
 
     async def pause(self, actor_id: str) -> None:
         """Let nothing more of the actor be handled until `resume`; its messages wait in order.

@@ -30,6 +30,7 @@ from actors.message import MAX_PAYLOAD_BYTES, Message, address, check_json
 from actors.outbox import Outbox
 from actors.parking import Parked
 from actors.patch import merge_patch
+from actors.read_only import ReadOnlyTurn
 from actors.saga import SAGA_EVENTS
 from actors.state import Fold
 from actors.stores import MAX_STATE_BYTES, StateStore
@@ -252,6 +253,9 @@ class Turn:
             actor_type=self.message.actor_type,
             work=self.message.message_type,
         )
+
+    def read_only(self) -> ReadOnlyTurn:
+        return ReadOnlyTurn(self.message, self.state, self._clock_ns)
 
     def update_state(self, patch: Mapping[str, Any]) -> None:
         encoded = check_json(patch, "a change of state", MAX_STATE_BYTES)

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from actors.actor import Actor, handler
+from actors.actor import Actor
 from actors.errors import Cancelled, EventTimeout
+from actors.handlers import handler
 from actors.samples.loan import Bureau, Disbursement, credit_check
 
 

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from actors.actor import Actor, handler
+from actors.actor import Actor
 from actors.errors import NonRetryable
+from actors.handlers import handler
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from actors.actor import Actor, handler
+from actors.actor import Actor
 from actors.errors import NonRetryable
+from actors.handlers import handler
 
 OPEN = frozenset({"selected", "created", "sent", "sent_back"})
 

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from actors.activity import activity
-from actors.actor import Actor, handler
+from actors.actor import Actor
 from actors.errors import NonRetryable, SagaCompensated
+from actors.handlers import handler
 
 Step = Literal["none", "first", "second", "third"]
 
