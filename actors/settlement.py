@@ -83,7 +83,6 @@ class Settlement:
 
     async def expire(self, lease: Lease, span: SpanEmitter | None) -> None:
         """Take a message that came too late off its mailbox, unhandled."""
-        message = lease.message
         await self._release(lease, self._queue.ack(lease))
         if span is not None:
             span.emit("message:expired", OWN_MESSAGE)

@@ -101,7 +101,7 @@ def decode(body: Mapping[str, Any]) -> Segment:
 
 
 def _decode(body: Mapping[str, Any]) -> tuple[list[Event], int]:
-    heads, correlation, start_us = body["H"], body.get("C"), body["t0"]
+    heads, correlation, start_us = body["H"], body.get("C", ""), body["t0"]
     rows = msgspec.convert(body["L"], list[tuple[int, int, int, list[Entry]]])
     events: list[Event] = []
     unknown = 0
@@ -116,7 +116,7 @@ def _decode(body: Mapping[str, Any]) -> tuple[list[Event], int]:
             attempt,
             True,
             start_us + after_us,
-            None if message is None else (message, partition or correlation or ""),
+            None if message is None else (message, correlation if partition is None else partition),
         )
         for entry in entries:
             if entry.code in BY_CODE:

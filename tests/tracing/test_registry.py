@@ -14,10 +14,11 @@ from tests.builders import event
 from tests.conftest import registered_types_only
 from tests.cosmos_server import ROOT
 from tests.tracing.emitted import PASSED_ON, emitting_sites, sites_in
-from tracing import RefKind, TraceWriter
+from tracing import RefKind, TraceWriter, failure, rollup, tally
 from tracing.containers import TRACE_EVENTS
 from tracing.event_docs import ATTRIBUTES, REFS, groups
-from tracing.registry import BY_CODE, REGISTRY, Attribute
+from tracing.hold import PROMOTING
+from tracing.registry import BY_CODE, NOTABLE, REGISTRY, Attribute
 
 CODES = {
     1: "workflow:started",
@@ -163,3 +164,9 @@ def test_the_document_is_what_the_registry_says() -> None:
     assert (ROOT / "docs" / "events.md").read_text() == written.getvalue(), (
         "docs/events.md is out of date: run `python manage.py event_types > docs/events.md`"
     )
+
+
+def test_whatever_is_counted_is_of_a_notable_type() -> None:
+    for table in (tally._COUNTERS, tally._ROOT_RANK, rollup._COUNTERS, failure._OUTCOMES):
+        assert set(table) <= NOTABLE
+    assert PROMOTING <= NOTABLE
