@@ -28,6 +28,8 @@ class CommandLog:
     A run takes its commands one by one. While the journal has them from an earlier run, they must
     be the same ones; after that they are new and go into `buffer`, for the next durable step.
     Outcomes are found by their command's number: those of parallel commands come in any order.
+    A history that ends with `turn_completed`, numbered like a command, is that of a turn which is
+    only checked: nothing may follow, and no patch of the code begins after it.
 
     A mismatch ends the run: whatever the handler makes of it, it is raised again.
 
@@ -90,7 +92,7 @@ class CommandLog:
                 f"command {seq} of the turn is now {entry_type.value} ({what}), but its journal"
                 f" has {describe(found)}: the code changed while it was under way",
                 expected=found.to_document(),
-                found={"type": entry_type.value, **wanted},
+                found={"type": entry_type.value, **wanted, **(notes or {})},
             )
             raise self._mismatch
         return found, True
@@ -112,9 +114,20 @@ class CommandLog:
         """Whether an earlier run was suspended at command `seq`, and sent what came before."""
         return seq in self._suspended
 
+    def left(self) -> JournalEntry | None:
+        """Return the first command of the journal that this run has not taken, or None."""
+        return next(
+            (
+                command
+                for seq, command in self._commands.items()
+                if seq >= self.seq and command.type is not EntryType.TURN_COMPLETED
+            ),
+            None,
+        )
+
     def check_end(self) -> None:
         """Raise `NonDeterministic` when the journal has commands that this run did not take."""
-        left = next((c for seq, c in self._commands.items() if seq >= self.seq), None)
+        left = self.left()
         if left is not None:
             raise NonDeterministic(
                 f"the handler ended where its journal has {describe(left)} as command"

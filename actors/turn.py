@@ -154,6 +154,11 @@ class Turn:
         return self._outbox.messages
 
     @property
+    def log(self) -> CommandLog:
+        """The turn's commands."""
+        return self._log
+
+    @property
     def unsent(self) -> list[Message]:
         """Messages that take effect with the turn's completion: those since its last wait."""
         return self._outbox.unsent

@@ -39,6 +39,21 @@ class _Mailbox:
     paused: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """What a queue expects.
+
+    Attributes:
+        first, retry: when the first mailbox, and the first that waits for the retry of a failed
+            message, will be ready; seconds since the epoch, None when there is none.
+        leased: how many are leased.
+    """
+
+    first: float | None
+    retry: float | None
+    leased: int
+
+
 class MemoryQueue:
     """A `MessageQueue` that forgets everything with its process."""
 
@@ -143,6 +158,21 @@ class MemoryQueue:
     async def paused(self, actor_id: str) -> bool:
         box = self._mailboxes.get(actor_id)
         return box is not None and box.paused
+
+    def upcoming(self, actor_types: Collection[str]) -> Upcoming:
+        """Return when mailboxes of these types will be ready; leased ones are only counted."""
+        boxes = [
+            box
+            for actor_id, box in self._mailboxes.items()
+            if actor_id.partition("/")[0] in actor_types
+        ]
+        free = [box for box in boxes if box.token is None and not box.paused]
+        retried = [box.next_at for box in free if box.held and box.parked is None]
+        return Upcoming(
+            min((box.next_at for box in free), default=None),
+            min(retried, default=None),
+            sum(box.token is not None for box in boxes),
+        )
 
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[bool]:
         kept = []
