@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from actors import Activity, ActorRuntime, RetryPolicy, Started
-from actors.samples import WORKFLOWS, approval, fanout, loan, order
+from actors.samples import WORKFLOWS, account, approval, checkout, fanout, loan, order
 
 QUICK = RetryPolicy(max_retries=2, initial_delay=0.002, max_delay=0.005)
 
@@ -49,10 +49,22 @@ SAMPLE_RUNS = (
     SampleRun("trip", {"fails": "none"}, fails=False),
     SampleRun("trip", {"fails": "third"}, fails=False),
     SampleRun("trip", {"fails": "second", "dead_letter": True}, fails=True),
+    SampleRun("checkout", {"fails": "none"}, fails=False),
+    SampleRun("checkout", {"fails": "book courier"}, fails=False),
+    SampleRun("checkout", {"fails": "book courier", "refund_fails": True}, fails=True),
     SampleRun("order", {"quantity": 2, "restocked_after": 1}, fails=False),
     SampleRun("order", {"quantity": 2, "restocked_after": 20}, fails=True),
     SampleRun("word-count", {"children": 3, "words": 10}, fails=False),
     SampleRun("word-count", {"children": 3, "words": 10}, True, (fanout, "count_words")),
+    SampleRun(
+        "account",
+        {"days": 3, "day_seconds": 0.02},
+        fails=False,
+        event=("transaction", {"cents": 700}),
+    ),
+    SampleRun("account", {"days": 2, "day_seconds": 0.01}, True, (account, "credit_interest")),
+    SampleRun("poison", {"poison": "none"}, fails=False),
+    SampleRun("poison", {"poison": "malformed"}, fails=True),
     SampleRun("chain", {"depth": 4, "fail_at": 0}, fails=False),
     SampleRun("chain", {"depth": 4, "fail_at": 3}, fails=True),
 )
@@ -65,6 +77,8 @@ def prepare(run: SampleRun, patch: pytest.MonkeyPatch, error_text: str = "broken
         (approval, "credit_check"),
         (order, "look_at_shelf"),
         (fanout, "count_words"),
+        (account, "credit_interest"),
+        (checkout, "refund_card"),
     ):
         sample: Activity = getattr(module, name)
         patch.setattr(module, name, replace(sample, retry_policy=QUICK))

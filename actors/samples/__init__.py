@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from actors.actor import Actor
+from actors.samples.account import Account, AccountRequest
 from actors.samples.approval import ApprovalRequest, LoanApproval
 from actors.samples.chain import ChainLink, ChainRequest
+from actors.samples.checkout import Checkout, CheckoutRequest
 from actors.samples.fanout import Counter, FanOutRequest, WordCount
 from actors.samples.loan import Disbursement, LoanApplication, LoanRequest
 from actors.samples.offers import LoanOffers
 from actors.samples.order import Order, OrderRequest, Shipment
+from actors.samples.poison import SortingDepot, SortingRequest
 from actors.samples.trip import Trip, TripRequest
 from actors.workflow import EventOffer, Workflow
 
@@ -16,12 +19,15 @@ ACTOR_TYPES: tuple[type[Actor], ...] = (
     LoanApplication,
     LoanApproval,
     Disbursement,
+    Checkout,
     Trip,
     Order,
     Shipment,
     WordCount,
     Counter,
     ChainLink,
+    Account,
+    SortingDepot,
     LoanOffers,
 )
 
@@ -51,6 +57,15 @@ WORKFLOWS: dict[str, Workflow] = {
             ),
         ),
         Workflow(
+            "checkout",
+            "Order (saga)",
+            "Reserves stock, charges a card, books a courier; undoes what was done when one fails.",
+            "How a saga undoes its steps, and what is left for a person when undoing fails too.",
+            Checkout,
+            "order",
+            CheckoutRequest,
+        ),
+        Workflow(
             "trip",
             "Trip (saga)",
             "Books a train, a room and a concert; when one is sold out, cancels those before it.",
@@ -76,6 +91,28 @@ WORKFLOWS: dict[str, Workflow] = {
             WordCount,
             "count",
             FanOutRequest,
+        ),
+        Workflow(
+            "account",
+            "Account (long-lived)",
+            "Books what comes in day by day, adds interest each night, and goes on for years.",
+            "How continue-as-new lives on in short turns, so that no journal grows without end.",
+            Account,
+            "keep",
+            AccountRequest,
+            events=(
+                EventOffer("transaction", "Pay in 100.00", {"cents": 10_000}),
+                EventOffer("transaction", "Withdraw 40.00", {"cents": -4_000}),
+            ),
+        ),
+        Workflow(
+            "poison",
+            "Poison message",
+            "Sorts parcels, one of which cannot be sorted however often it is tried.",
+            "How a message that always fails ends as a dead letter, and those behind it go on.",
+            SortingDepot,
+            "open",
+            SortingRequest,
         ),
         Workflow(
             "chain",
