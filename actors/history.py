@@ -9,7 +9,7 @@ A history is one JSON object per line, in this order; several may follow each ot
     {"lost": "…"}       the id of a message that has expired, in its place
     {"end": {"records": 7, "messages": 3, "lost": 0}}    without it the file was cut
 
-Times are microseconds since the epoch.
+Times are microseconds since the epoch. Errors are without their stacks.
 """
 
 from __future__ import annotations
@@ -133,9 +133,17 @@ async def _batch(records: Sequence[JournalRecord], messages: _Messages) -> Async
                 "index": record.index,
                 "messageId": record.message_id,
                 "at": record.at_us,
-                "entries": [entry.to_document() for entry in record.entries],
+                "entries": [_kept(entry.to_document()) for entry in record.entries],
             }
         )
+
+
+def _kept(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry without the stack of its error: long, and of no use away from its code."""
+    error = entry.get("error")
+    if not isinstance(error, dict):
+        return entry
+    return {**entry, "error": {key: value for key, value in error.items() if key != "stack"}}
 
 
 class _Messages:
