@@ -14,7 +14,8 @@ Times are microseconds since the epoch. Errors are without their stacks.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,48 +73,59 @@ class Closed:
 Part = Opened | Gap | JournalRecord | Message | Lost | Closed
 
 
-async def export_history(
-    actor_id: str, store: StateStore, archive: Container, letters: Container, *, at_us: int
-) -> AsyncIterator[str]:
-    """Yield the actor's history line by line, never holding more than a batch of records.
+class HistoryExporter:
+    """Writes histories. `archive` and `letters` are the containers of messages and dead letters."""
 
-    `archive` and `letters` are the containers of messages and of dead letters.
+    def __init__(
+        self,
+        store: StateStore,
+        archive: Container,
+        letters: Container,
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store = store
+        self._archive = archive
+        self._letters = letters
+        self._clock_ns = clock_ns
 
-    Raises:
-        storage.StorageError: a store does not answer.
-    """
-    fold = await store.load(actor_id)
-    yield _line(history=FORMAT, actor=actor_id, version=fold.version, at=at_us)
-    messages = _Messages(actor_id, archive, letters)
-    expected, known, records = 0, True, 0
-    batch: list[JournalRecord] = []
-    async for record in store.records(actor_id, until=fold.version):
-        gap = record.index != expected
-        if gap or (not known and record.index == fold.compacted):
-            async for line in _batch(batch, messages):
-                yield line
-            batch = []
-            found = await store.states(actor_id, [record.index])
-            state = found.get(record.index)
-            known = state is not None
-            yield _line(gap={"until": record.index, "state": None if state is None else state.data})
-        batch.append(record)
-        records += 1
-        expected = record.next_index
-        if len(batch) == BATCH:
-            async for line in _batch(batch, messages):
-                yield line
-            batch = []
-    async for line in _batch(batch, messages):
-        yield line
-    if expected < fold.version:
-        yield _line(gap={"until": fold.version, "state": fold.data})
-    for line in await messages.lines([(message_id, None) for message_id in fold.open_turns]):
-        yield line
-    yield _line(end={"records": records, "messages": messages.found, "lost": messages.lost})
+    async def export(self, actor_id: str) -> AsyncIterator[str]:
+        """Yield the actor's history line by line, never holding more than a batch of records.
+
+        Raises:
+            storage.StorageError: a store does not answer.
+        """
+        fold = await self._store.load(actor_id)
+        now_us = self._clock_ns() // 1000
+        yield _line(history=FORMAT, actor=actor_id, version=fold.version, at=now_us)
+        messages = _Messages(actor_id, self._archive, self._letters)
+        expected, known, records = 0, True, 0
+        batch: list[JournalRecord] = []
+        async for record in self._store.records(actor_id, until=fold.version):
+            gap = record.index != expected or (not known and record.index == fold.compacted)
+            if gap or len(batch) == BATCH:
+                for line in await _lines(batch, messages):
+                    yield line
+                batch = []
+            if gap:
+                state = (await self._store.states(actor_id, [record.index])).get(record.index)
+                known = state is not None
+                yield _line(
+                    gap={"until": record.index, "state": None if state is None else state.data}
+                )
+            batch.append(record)
+            records += 1
+            expected = record.next_index
+        for line in await _lines(batch, messages):
+            yield line
+        if expected < fold.version:
+            yield _line(gap={"until": fold.version, "state": fold.data})
+        for line in await messages.lines([(message_id, None) for message_id in fold.open_turns]):
+            yield line
+        yield _line(end={"records": records, "messages": messages.found, "lost": messages.lost})
 
 
-async def _batch(records: Sequence[JournalRecord], messages: _Messages) -> AsyncIterator[str]:
+async def _lines(records: Sequence[JournalRecord], messages: _Messages) -> list[str]:
     ended = [record for record in records if record.ends_turn]
     wanted = [
         (
@@ -124,18 +136,19 @@ async def _batch(records: Sequence[JournalRecord], messages: _Messages) -> Async
         )
         for record in ended
     ]
-    lines = dict(zip((r.index for r in ended), await messages.lines(wanted), strict=True))
+    sent = dict(zip((r.index for r in ended), await messages.lines(wanted), strict=True))
+    lines = []
     for record in records:
-        if record.index in lines:
-            yield lines[record.index]
-        yield _line(
-            record={
-                "index": record.index,
-                "messageId": record.message_id,
-                "at": record.at_us,
-                "entries": [_kept(entry.to_document()) for entry in record.entries],
-            }
-        )
+        if record.index in sent:
+            lines.append(sent[record.index])
+        body = {
+            "index": record.index,
+            "messageId": record.message_id,
+            "at": record.at_us,
+            "entries": [_kept(entry.to_document()) for entry in record.entries],
+        }
+        lines.append(_line(record=body))
+    return lines
 
 
 def _kept(entry: dict[str, Any]) -> dict[str, Any]:

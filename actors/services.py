@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from actors.history import HistoryExporter
 from actors.inspect import ActorInspector
 from actors.runtime import ActorRuntime
 from actors.workflow import Workflow
@@ -17,6 +18,7 @@ class ActorServices:
     runtime: ActorRuntime
     workflows: Mapping[str, Workflow]
     inspector: ActorInspector
+    histories: HistoryExporter
 
 
 _installed: ActorServices | None = None

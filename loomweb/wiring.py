@@ -17,6 +17,7 @@ from actors.actor import Actor
 from actors.archive import MESSAGE_ARCHIVE, MessageArchive
 from actors.changes import PathHistory
 from actors.deadletters import DEAD_LETTERS, DeadLetters
+from actors.history import HistoryExporter
 from actors.inbox import ACTOR_EVENTS, Inbox
 from actors.inspect import ActorInspector
 from actors.journal import ACTOR_JOURNALS, Journal
@@ -130,6 +131,9 @@ class Loom:
             inbox=inbox,
         )
         self.inspector = ActorInspector(self.state_store, queue, inbox)
+        self.histories = HistoryExporter(
+            self.state_store, containers[MESSAGE_ARCHIVE.name], containers[DEAD_LETTERS.name]
+        )
         loaders = ActorDataLoaders(containers, self.state_store)
         self.reader = TraceReader(events)
         self.analytics = TraceAnalytics(events)
@@ -272,7 +276,7 @@ async def open_loom(config: Config) -> Loom:
         )
     )
     actor_services.install(
-        actor_services.ActorServices(loom.runtime, served.workflows, loom.inspector)
+        actor_services.ActorServices(loom.runtime, served.workflows, loom.inspector, loom.histories)
     )
     if config.run_workers:
         loom.start_worker()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -33,13 +35,43 @@ def test_links_between_the_documents_lead_somewhere() -> None:
             assert (file.parent / target).exists(), f"{file.name} links to {target}"
 
 
-def example() -> str:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    return str(code)
+def examples(document: str) -> list[str]:
+    return [str(code) for code in re.findall(r"```python\n(.*?)```", document, re.S)]
+
+
+ACTOR, TEST = examples(README)
+
+
+def run_tests(code: str) -> int:
+    """Run the test functions of an example; return how many there are."""
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    tests = [value for name, value in namespace.items() if name.startswith("test_")]
+    for test in tests:
+        test()
+    return len(tests)
+
+
+def test_the_readmes_test_is_as_short_as_it_says_and_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len([line for line in TEST.splitlines() if line.strip()]) <= 15
+    (tmp_path / "my_actors.py").write_text(ACTOR)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        assert run_tests(TEST) == 1
+    finally:
+        sys.modules.pop("my_actors", None)
+
+
+def test_the_tests_of_the_page_on_testing_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    page = examples((ROOT / "docs" / "testing.md").read_text())
+    assert [run_tests(code) for code in page] == [1, 1]
 
 
 def test_the_readmes_actor_is_as_short_as_it_says_and_runs(tmp_path: Path) -> None:
-    code = example()
+    code = ACTOR
     assert len([line for line in code.splitlines() if line.strip()]) <= 30
     (tmp_path / "my_actors.py").write_text(code)
     settings = {"LOOM_ACTORS": "my_actors", "PYTHONPATH": str(tmp_path)}

@@ -17,7 +17,7 @@ from actors.actor import Actor
 from actors.archive import MESSAGE_ARCHIVE, MessageArchive
 from actors.deadletters import DEAD_LETTERS, DeadLetters
 from actors.errors import CallFailed
-from actors.history import export_history
+from actors.history import HistoryExporter
 from actors.inbox import ACTOR_EVENTS, Inbox, reply_name
 from actors.inspect import ActorInspector, ActorLook
 from actors.journal import JournalRecord
@@ -87,6 +87,9 @@ class ActorHarness:
             message_archive=MessageArchive(self._archived),
             inbox=self._inbox,
             clock_ns=clock.time_ns,
+        )
+        self._exporter = HistoryExporter(
+            self._store, self._archived, self._letters, clock_ns=clock.time_ns
         )
         self._inspector = ActorInspector(self._store, self._queue, self._inbox)
 
@@ -228,17 +231,7 @@ class ActorHarness:
 
         async def lines() -> str:
             return "".join(
-                [
-                    line
-                    for actor_id in ids
-                    async for line in export_history(
-                        actor_id,
-                        self._store,
-                        self._archived,
-                        self._letters,
-                        at_us=self._clock.time_ns() // 1000,
-                    )
-                ]
+                [line for actor_id in ids async for line in self._exporter.export(actor_id)]
             )
 
         return self._wait(lines())

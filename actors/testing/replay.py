@@ -64,9 +64,9 @@ class Replay:
     unchecked: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        parts = [f"{self.turns} turns replayed ({self.in_flight} in flight)"]
-        parts += [f"{len(self.unchecked)} not replayed"] if self.unchecked else []
-        parts.append(f"{len(self.mismatches)} mismatches")
+        parts = [f"turns replayed: {self.turns} (in flight: {self.in_flight})"]
+        parts += [f"not replayed: {len(self.unchecked)}"] if self.unchecked else []
+        parts.append(f"mismatches: {len(self.mismatches)}")
         return "\n".join([", ".join(parts), *map(str, self.mismatches)])
 
 
