@@ -20,7 +20,7 @@ RUNS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("trip", {"traveller": "Ida Pfeiffer", "destination": "Trieste", "fails": "third"}),
     ("checkout", {"customer": "Grace Hopper", "cents": 4_990, "fails": "charge card"}),
     ("poison", {"parcels": 6, "poison": "malformed"}),
-    ("account", {"owner": "Luca Pacioli", "days": 3, "day_seconds": 2.0}),
+    ("account", {"owner": "Luca Pacioli", "days": 3, "day_seconds": 0.5}),
     # Stays suspended, for whoever looks around to decide.
     ("loan-approval", {"applicant": "Mary Somerville", "amount": 48_000, "timeout": 7 * 86_400}),
     ("word-count", {"children": 5, "words": 50}),

@@ -49,7 +49,7 @@ class SortingDepot(Actor):
         for number in range(1, request.parcels + 1):
             parcel: dict[str, Any] = {
                 "number": number,
-                "postcode": 1000 + 137 * number % 4000,
+                "postcode": 1000 + 977 * number % 4000,
                 "grams": 250 * number,
             }
             if number == (request.parcels + 1) // 2:

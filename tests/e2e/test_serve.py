@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 from pathlib import Path
 
+from loomweb.seed import RUNS
 from tests.processes import address_of, run, serving, start
 
 
@@ -21,10 +22,10 @@ def test_the_first_start_fills_the_store_and_the_second_keeps_it(tmp_path: Path)
     process = start(tmp_path, "serve", LOOM_RUN_WORKERS="1", PORT="0")
     address = address_of(process)
     assert process.stdout is not None
-    assert "12 sample runs were started" in process.stdout.readline()
+    assert f"{len(RUNS)} sample runs were started" in process.stdout.readline()
     for _ in range(100):
         first = page(f"{address}traces/")
-        if first.count("row-link") == 12 and first.count('class="status running"') == 1:
+        if first.count("row-link") == len(RUNS) and first.count('class="status running"') == 1:
             break
     # Successes, a retry that succeeds, dead letters, a deep chain, a fan-out, one that waits.
     for word in ("completed", "recovered", "failed", "chain", "word-count", "loan-approval"):
@@ -37,7 +38,7 @@ def test_the_first_start_fills_the_store_and_the_second_keeps_it(tmp_path: Path)
     assert "Traceback" not in rest
 
     with serving(tmp_path) as again:
-        assert page(f"{again}traces/").count("row-link") == 12
+        assert page(f"{again}traces/").count("row-link") == len(RUNS)
 
 
 def test_a_taken_port_gets_one_clear_line(tmp_path: Path) -> None:
