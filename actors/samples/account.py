@@ -9,8 +9,9 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from actors.activity import activity
-from actors.actor import Actor, handler
+from actors.actor import Actor
 from actors.errors import Cancelled, EventTimeout
+from actors.handlers import handler
 
 MOST_A_DAY = 100
 """Transactions after which a day ends early: a turn's journal stays short, whatever happens."""

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from actors.activity import activity
-from actors.actor import Actor, handler
+from actors.actor import Actor
 from actors.errors import NonRetryable, SagaCompensated
+from actors.handlers import handler
 from actors.retry import RetryPolicy
 
 Step = Literal["none", "reserve stock", "charge card", "book courier"]

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from actors.actor import Actor, handler
+from actors.actor import Actor
+from actors.handlers import handler
 
 Poison = Literal["none", "malformed", "unknown postcode"]
 DISTRICTS = ("north", "east", "south", "west")
