@@ -12,6 +12,7 @@ import pytest
 from loomweb import wiring
 from loomweb.config import load_config
 from tests.cosmos_server import KEY, cosmos_server
+from tests.redis_server import redis_server
 from tracing import TraceWriter
 
 
@@ -65,6 +66,13 @@ def cosmos_endpoint() -> Iterator[str]:
     """A Cosmos server process of this test run."""
     with cosmos_server() as endpoint:
         yield endpoint
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server process of this test run."""
+    with redis_server() as url:
+        yield url
 
 
 def quick_settings(folder: Path, **more: str) -> dict[str, str]:

@@ -9,9 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from actors.message import Message
-from actors.queues.port import Depth, Lease
-
-DEDUPE_SECONDS = 24 * 3600
+from actors.queues.port import DEDUPE_SECONDS, Depth, Lease
 
 
 @dataclass(slots=True)

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from actors.message import Message
 
+DEDUPE_SECONDS = 24 * 3600
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

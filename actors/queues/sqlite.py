@@ -16,10 +16,9 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from actors.message import Message
-from actors.queues.port import Depth, Lease
+from actors.queues.port import DEDUPE_SECONDS, Depth, Lease
 from storage.sqlite import Database
 
-DEDUPE_SECONDS = 24 * 3600
 POLL_SECONDS = 0.25
 """Another process may enqueue; this one looks at least this often while it waits."""
 
@@ -355,7 +354,7 @@ class SqliteQueue:
                 (now,),
             ).fetchone()
             (stopped,) = connection.execute(
-                "SELECT count(*) FROM queue_mailboxes AS m JOIN queue_messages AS q"
+                "SELECT count(*) FROM queue_mailboxes AS m CROSS JOIN queue_messages AS q"
                 " ON q.actor_id = m.actor_id AND q.state = 0 WHERE m.paused = 1"
             ).fetchone()
             (dead,) = connection.execute(

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from actors import LockManager, MemoryLocks, SqliteLocks
+from actors.locks.redis import RedisLocks
+from actors.redis_server import RedisServer
 from storage.sqlite import Database
 from tests.conftest import ManualClock
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 async def locks(
     request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
 ) -> AsyncIterator[LockManager]:
     if request.param == "memory":
         yield MemoryLocks(clock=clock)
+        return
+    if request.param == "redis":
+        url = request.getfixturevalue("redis_url")
+        server = RedisServer(url, name=f"locks-{uuid4().hex}", clock=clock)
+        yield RedisLocks(server)
+        await server.close()
         return
     database = Database(tmp_path / "locks.db")
     opened = SqliteLocks(database, clock=clock)

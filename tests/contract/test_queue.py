@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from actors import Depth, Lease, MemoryQueue, Message, MessageQueue, SqliteQueue
+from actors.queues.redis import RedisQueue
+from actors.redis_server import RedisServer
 from storage.sqlite import Database
 from tests.builders import message
 from tests.conftest import ManualClock
@@ -16,12 +19,20 @@ from tests.conftest import ManualClock
 TYPES = ("Order", "Shipment")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 async def queue(
     request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
 ) -> AsyncIterator[MessageQueue]:
     if request.param == "memory":
         yield MemoryQueue(clock=clock)
+        return
+    if request.param == "redis":
+        url = request.getfixturevalue("redis_url")
+        server = RedisServer(url, name=f"queue-{uuid4().hex}", clock=clock)
+        shared = RedisQueue(server)
+        yield shared
+        await shared.close()
+        await server.close()
         return
     database = Database(tmp_path / "queue.db")
     opened = SqliteQueue(database, clock=clock)

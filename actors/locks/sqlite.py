@@ -1,61 +1,12 @@
-"""Actor locks: a courtesy that saves wasted work. The fence is the journal.
-
-A lock says "I am on it" for some seconds. Two owners that both believe they hold one do no harm:
-only one of them can append to the journal.
-"""
+"""Locks in the embedded database."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from storage.sqlite import Database
-
-
-class LockManager(Protocol):
-    """Locks by actor id, each held by an owner until a time. `seconds` is from now."""
-
-    async def acquire(self, actor_id: str, owner: str, seconds: float) -> bool:
-        """Take the lock, or take it again as its owner; False when another holds it."""
-
-    async def renew(self, actor_ids: Sequence[str], owner: str, seconds: float) -> list[bool]:
-        """Prolong locks; False for each that `owner` no longer holds."""
-
-    async def release(self, actor_id: str, owner: str) -> None:
-        """Give the lock up, if `owner` still holds it."""
-
-
-class MemoryLocks:
-    """Locks among the workers of one process, for tests."""
-
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._held: dict[str, tuple[str, float]] = {}
-
-    async def acquire(self, actor_id: str, owner: str, seconds: float) -> bool:
-        now = self._clock()
-        holder, until = self._held.get(actor_id, (owner, 0.0))
-        if holder != owner and until > now:
-            return False
-        self._held[actor_id] = (owner, now + seconds)
-        return True
-
-    async def renew(self, actor_ids: Sequence[str], owner: str, seconds: float) -> list[bool]:
-        now = self._clock()
-        kept = []
-        for actor_id in actor_ids:
-            holder, until = self._held.get(actor_id, ("", 0.0))
-            ours = holder == owner and until > now
-            if ours:
-                self._held[actor_id] = (owner, now + seconds)
-            kept.append(ours)
-        return kept
-
-    async def release(self, actor_id: str, owner: str) -> None:
-        if self._held.get(actor_id, ("", 0.0))[0] == owner:
-            del self._held[actor_id]
 
 
 class SqliteLocks:
