@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 from tests.cosmos_server import free_port, skip_or_fail
 
@@ -51,3 +53,62 @@ def redis_server() -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(10)
+
+
+class LossyProxy:
+    """Forwards to a Redis server; the next `lose` answers are dropped with their connection."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._target = (parts.hostname, parts.port)
+        self._port = free_port()
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self.lose = 0
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    async def listen(self) -> None:
+        """Accept connections."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+
+    async def close(self) -> None:
+        """Cut everything."""
+        assert self._server is not None
+        self._server.close()
+        for writer in list(self._open):
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, sink = await asyncio.open_connection(*self._target)
+        self._open |= {writer, sink}
+
+        async def ask() -> None:
+            while data := await reader.read(65_536):
+                sink.write(data)
+            sink.close()
+
+        asking = asyncio.create_task(ask())
+        with suppress(ConnectionError):
+            while data := await upstream.read(65_536):
+                if self.lose:
+                    self.lose -= 1
+                    break
+                writer.write(data)
+        writer.close()
+        asking.cancel()
+        sink.close()
+        self._open -= {writer, sink}
+
+
+@asynccontextmanager
+async def lossy(url: str) -> AsyncIterator[LossyProxy]:
+    """Run a proxy in front of a server."""
+    proxy = LossyProxy(url)
+    await proxy.listen()
+    try:
+        yield proxy
+    finally:
+        await proxy.close()

@@ -25,6 +25,7 @@ POLL_SECONDS = 0.25
 _READY, _DONE, _DEAD = 0, 1, 2
 _PURGE_EVERY = 500
 _NEVER = 1 << 62
+_WINDOW = DEDUPE_SECONDS * 1_000_000
 
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS queue_messages (
@@ -66,6 +67,13 @@ _MAILBOX_INDEXES = (
     """CREATE INDEX IF NOT EXISTS queue_parked
         ON queue_mailboxes (actor_type, actor_id) WHERE parked IS NOT NULL""",
 )
+
+_ADD = (
+    "INSERT OR IGNORE INTO queue_messages"
+    " (message_id, actor_id, priority, visible_at, enqueued_at, body) VALUES (?, ?, ?, ?, ?, ?)"
+)
+_FORGET = "DELETE FROM queue_messages WHERE message_id = ? AND state = 1 AND visible_at <= ?"
+"""An id that is known no longer may still have its row."""
 
 
 class SqliteQueue:
@@ -115,12 +123,9 @@ class SqliteQueue:
         def insert(connection: sqlite3.Connection) -> list[bool]:
             added = []
             for row, mailbox in zip(rows, mailboxes, strict=True):
-                new = connection.execute(
-                    "INSERT OR IGNORE INTO queue_messages"
-                    " (message_id, actor_id, priority, visible_at, enqueued_at, body)"
-                    " VALUES (?, ?, ?, ?, ?, ?)",
-                    row,
-                ).rowcount
+                new = connection.execute(_ADD, row).rowcount
+                if not new and connection.execute(_FORGET, (row[0], now - _WINDOW)).rowcount:
+                    new = connection.execute(_ADD, row).rowcount
                 added.append(new == 1)
                 if new:
                     connection.execute(
@@ -202,8 +207,8 @@ class SqliteQueue:
             if purge:
                 connection.execute(
                     "DELETE FROM queue_messages WHERE seq IN (SELECT seq FROM queue_messages"
-                    " WHERE state = 1 AND visible_at < ? LIMIT ?)",
-                    (now - DEDUPE_SECONDS * 1_000_000, 4 * _PURGE_EVERY),
+                    " WHERE state = 1 AND visible_at <= ? LIMIT ?)",
+                    (now - _WINDOW, 4 * _PURGE_EVERY),
                 )
             return True
 

@@ -108,6 +108,20 @@ async def test_a_message_id_is_enqueued_once(queue: MessageQueue, clock: ManualC
     assert await lease_all(queue) == []
 
 
+async def test_an_acknowledged_id_is_known_for_a_day(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    first, again = message(message_type="first"), message(message_type="between")
+    await queue.enqueue([first])
+    await queue.ack(await lease_one(queue))
+    clock.advance(24 * 3_600 - 1)
+    assert await queue.enqueue([first, again]) == [False, True]
+    clock.advance(1)
+    assert await queue.enqueue([first, first]) == [True, False]
+    await queue.ack(await lease_one(queue))
+    assert (await lease_one(queue)).message == first
+
+
 async def test_a_nack_delays_and_counts_and_holds_later_messages_back(
     queue: MessageQueue, clock: ManualClock
 ) -> None:
