@@ -11,7 +11,7 @@ run: $(VENV)/.run
 	@LOOM_RUN_WORKERS=1 exec $(BIN)/python manage.py serve
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -rs
+	$(BIN)/python -m pytest -rs -n 2 --dist loadscope
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

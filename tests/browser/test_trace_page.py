@@ -315,7 +315,9 @@ def test_keys_are_told_and_the_link_is_copied(watched: Watched, traces: str) -> 
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     page.keyboard.press("j")
+    # Only a page that has the focus may write to the clipboard.
     page.bring_to_front()
+    page.wait_for_function("() => document.hasFocus()")
     page.keyboard.press(".")
     expect(page.locator("[data-copy-link]")).to_have_attribute("data-done", "")
     assert page.evaluate("() => navigator.clipboard.readText()") == page.url
