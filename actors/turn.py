@@ -368,6 +368,7 @@ class Turn:
             await self._dispatch(pending)
             self._outbox.report()
         if entry is None:
+            await self._journal.check_owned()
             return
         record = await self._journal.append(entry)
         if self._span is not None:

@@ -56,6 +56,13 @@ class TurnJournal:
         if self.lost is not None:
             raise self.lost
 
+    async def check_owned(self) -> None:
+        """Raise `JournalConflict` when another run went on meanwhile: it may have taken the event
+        that this one missed, and a turn that is parked looks again in an hour."""
+        actor_id, here = self._message.actor_id, self._index
+        async for _ in self._store.records(actor_id, since=here, until=here + 1):
+            raise JournalConflict(f"{actor_id} has moved on from journal index {here}")
+
     async def append(self, last: JournalEntry) -> JournalRecord:
         """Make the commands since the last append durable, with `last` behind them.
 

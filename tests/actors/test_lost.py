@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from actors import (
+    ActivityExecutor,
     Actor,
     Cancelled,
     EntryType,
@@ -16,6 +17,7 @@ from actors import (
     activity,
     handler,
 )
+from actors.turn import Turn
 from storage import StorageError, Unavailable
 from tests.actors.test_waiting import entries, until_parked
 from tests.actors.world import Calls, World
@@ -221,3 +223,33 @@ async def test_an_event_taken_beside_an_activity_is_not_taken_twice(
     assert not lost
     assert (await world.state("Clerk/1"))["heard"] == [1, 2]
     assert (await entries(world, "Clerk/1")).count(EntryType.EVENT_RECEIVED) == 2
+
+
+async def test_a_turn_that_another_worker_went_on_with_is_not_parked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    await world.send("Clerk/1", "ask")
+    async with world.serve(Clerk):
+        await until_parked(world)
+    await world.runtime.send_event("Clerk/1", "word", {"n": 1})
+    (late,) = await world.queue.lease(("Clerk",), limit=1, seconds=0.001)
+    await asyncio.sleep(0.002)
+    looked = world.inbox.waiting
+    other = Turn(
+        *(await world.store.load("Clerk/1"), late.message, late.attempt, world.store),
+        *(ActivityExecutor(), None),
+        inbox=world.inbox,
+    )
+
+    async def waiting(actor_id: str) -> Any:
+        # Just before this worker looks, the one whose lease ran out takes the event.
+        monkeypatch.setattr(world.inbox, "waiting", looked)
+        await other.run(Clerk)
+        return await looked(actor_id)
+
+    monkeypatch.setattr(world.inbox, "waiting", waiting)
+    async with world.serve(Clerk) as worker:
+        await world.settled()
+        assert worker.stats().abandoned == 1
+    assert (await world.state("Clerk/1"))["heard"] == [1]
