@@ -276,11 +276,28 @@ class Actor:
             InvalidPayload: the payload does not fit the handler's input type.
             ReadOnly: a read-only handler tried to do more than to look.
         """
-        bound = self._handlers.get(message.message_type)
-        if bound is None:
-            known = ", ".join(sorted(self._handlers)) or "none"
-            raise UnknownMessageType(
-                f"{self.type_name()} has no handler for {message.message_type!r}; it has {known}"
-            )
+        bound = self._bound(message.message_type)
+        payload = bound.payload_of(self.type_name(), message.message_type, message.payload)
         actor = type(self)(self._turn.read_only()) if bound.read_only else self
-        return await bound.function(actor, bound.payload_of(message))
+        return await bound.function(actor, payload)
+
+    @classmethod
+    def check(cls, message_type: str, payload: Mapping[str, Any]) -> None:
+        """Raise what `handle` would of a message of this type and payload before it is handled."""
+        cls._bound(message_type).payload_of(cls.type_name(), message_type, payload)
+
+    @classmethod
+    def input_type(cls, message_type: str) -> Any:
+        """Return the annotated type of the handler's payload; None where it takes any object."""
+        bound = cls._handlers.get(message_type)
+        return None if bound is None else bound.input_type
+
+    @classmethod
+    def _bound(cls, message_type: str) -> Bound:
+        bound = cls._handlers.get(message_type)
+        if bound is None:
+            known = ", ".join(sorted(cls._handlers)) or "none"
+            raise UnknownMessageType(
+                f"{cls.type_name()} has no handler for {message_type!r}; it has {known}"
+            )
+        return bound

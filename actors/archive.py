@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from actors.message import Message
-from storage import DAY, Conflict, Container, ContainerSpec
+from storage import DAY, Conflict, Container, ContainerSpec, NotFound
 
 MESSAGE_ARCHIVE = ContainerSpec("message-archive", "correlationId", default_ttl=7 * DAY)
 
@@ -30,3 +30,11 @@ class MessageArchive:
         except Conflict:
             # Redelivery dispatches the same outbox again, under the same message ids.
             return
+
+    async def get(self, correlation_id: str, message_id: str) -> Message | None:
+        """Return a message; None when there is none, or it has expired."""
+        try:
+            found = await self._container.read(message_id, correlation_id)
+        except NotFound:
+            return None
+        return Message.from_document(found.body)

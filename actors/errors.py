@@ -16,6 +16,8 @@ ActorError
 │   ├── SagaCompensated     a step of a saga failed, and what the earlier ones did was undone
 │   ├── SagaFailed          undoing failed too: somebody must look at what is left
 │   └── NonDeterministic    the handler took another path than its journal: the turn is parked
+├── LetterResolved          somebody has retried or discarded the dead letter already
+├── LetterGone              the dead letter, or the message that it names, is not kept any more
 ├── ActivityTimeout         an attempt of an activity took too long, or was silent for too long
 ├── CallFailed              the actor that was called failed for the last time
 ├── EventTimeout            an event that a turn waited for did not come in time
@@ -112,6 +114,14 @@ class NonDeterministic(NonRetryable):
         super().__init__(message)
         self.expected = expected
         self.found = found
+
+
+class LetterResolved(ActorError):
+    """Somebody has retried or discarded the dead letter already."""
+
+
+class LetterGone(ActorError):
+    """The dead letter, or the message that it names, is not kept any more."""
 
 
 class EventTimeout(ActorError):

@@ -11,7 +11,6 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from actors.errors import InvalidPayload
-from actors.message import Message
 
 Handler = Callable[..., Awaitable[Any]]
 _HandlerT = TypeVar("_HandlerT", bound=Handler)
@@ -61,18 +60,18 @@ class Bound:
     input_type: Any
     read_only: bool
 
-    def payload_of(self, message: Message) -> Any:
+    def payload_of(self, actor_type: str, message_type: str, payload: Mapping[str, Any]) -> Any:
         """Return what the handler is given.
 
         Raises:
-            InvalidPayload: the message's payload does not fit the handler's input type.
+            InvalidPayload: the payload does not fit the handler's input type.
         """
         if self.input_type is None:
-            return message.payload
+            return payload
         try:
-            return msgspec.convert(message.payload, self.input_type)
+            return msgspec.convert(payload, self.input_type)
         except msgspec.ValidationError as error:
-            raise InvalidPayload(f"{message.actor_type}.{message.message_type}: {error}") from None
+            raise InvalidPayload(f"{actor_type}.{message_type}: {error}") from None
 
 
 def handlers_of(cls: type[Any]) -> dict[str, Bound]:

@@ -56,6 +56,7 @@ class Metadata:
         reply: the sender waits for what the handler returns.
         not_before_ns: it is not delivered earlier, nanoseconds since the epoch; 0 for at once.
         expires_ns: its handling does not begin later, nanoseconds since the epoch; 0 for never.
+        retry_of: the dead letter that this message was sent instead of.
     """
 
     sent_ns: int
@@ -66,6 +67,7 @@ class Metadata:
     reply: bool = False
     not_before_ns: int = 0
     expires_ns: int = 0
+    retry_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ class Message:
             meta["notBefore"] = metadata.not_before_ns // 1000
         if metadata.expires_ns:
             meta["expiresAt"] = metadata.expires_ns // 1000
+        if metadata.retry_of is not None:
+            meta["retryOf"] = metadata.retry_of
         return {
             "id": self.message_id,
             "messageId": self.message_id,
@@ -207,6 +211,7 @@ class Message:
                 meta.reply,
                 meta.notBefore * 1000,
                 meta.expiresAt * 1000,
+                meta.retryOf,
             ),
             None
             if trace is None
@@ -233,6 +238,7 @@ class _WireMetadata(msgspec.Struct):
     reply: bool = False
     notBefore: int = 0
     expiresAt: int = 0
+    retryOf: str | None = None
 
 
 class _Wire(msgspec.Struct):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from actors.history import HistoryExporter
 from actors.inspect import ActorInspector
+from actors.redrive import Redrive
 from actors.runtime import ActorRuntime
 from actors.workflow import Workflow
 
@@ -19,6 +20,7 @@ class ActorServices:
     workflows: Mapping[str, Workflow]
     inspector: ActorInspector
     histories: HistoryExporter
+    redrive: Redrive
 
 
 _installed: ActorServices | None = None

@@ -23,6 +23,7 @@ from actors.inspect import ActorInspector
 from actors.journal import ACTOR_JOURNALS, Journal
 from actors.locks import SqliteLocks
 from actors.queues import Depth, SqliteQueue
+from actors.redrive import Redrive
 from actors.resolvers import ActorDataLoaders
 from actors.runtime import ActorRuntime
 from actors.stores import ACTOR_STATES, CosmosStateStore
@@ -134,6 +135,8 @@ class Loom:
         self.histories = HistoryExporter(
             self.state_store, containers[MESSAGE_ARCHIVE.name], containers[DEAD_LETTERS.name]
         )
+        self.dead_letters = DeadLetters(containers[DEAD_LETTERS.name])
+        self.redrive = Redrive(self.runtime, self.dead_letters, served.actor_types)
         loaders = ActorDataLoaders(containers, self.state_store)
         self.reader = TraceReader(events)
         self.analytics = TraceAnalytics(events)
@@ -164,7 +167,7 @@ class Loom:
             self.executor,
             tracer=self.writer,
             message_archive=self.archive,
-            dead_letters=DeadLetters(self.containers[DEAD_LETTERS.name]),
+            dead_letters=self.dead_letters,
             concurrency=self.config.concurrency,
             lease_seconds=self.config.lease_seconds,
             grace_seconds=self.config.grace_seconds,
@@ -276,7 +279,9 @@ async def open_loom(config: Config) -> Loom:
         )
     )
     actor_services.install(
-        actor_services.ActorServices(loom.runtime, served.workflows, loom.inspector, loom.histories)
+        actor_services.ActorServices(
+            loom.runtime, served.workflows, loom.inspector, loom.histories, loom.redrive
+        )
     )
     if config.run_workers:
         loom.start_worker()

@@ -190,6 +190,9 @@ class MemoryQueue:
         self._reschedule(lease.message.actor_id)
         return True
 
+    async def dead(self, message_id: str) -> Message | None:
+        return next((message for message in self._dead if message.message_id == message_id), None)
+
     async def depth(self) -> Depth:
         now = self._clock()
         boxes = [box for box in self._mailboxes.values() if not box.paused]

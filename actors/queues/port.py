@@ -108,6 +108,9 @@ class MessageQueue(Protocol):
     async def dead_letter(self, lease: Lease) -> bool:
         """Put the message aside, whole, out of its mailbox; False when the lease had run out."""
 
+    async def dead(self, message_id: str) -> Message | None:
+        """Return a message that `dead_letter` put aside; None when there is none of this id."""
+
     async def depth(self) -> Depth:
         """Count what is there."""
 

@@ -340,6 +340,16 @@ class SqliteQueue:
         self._changed.set()
         return done
 
+    async def dead(self, message_id: str) -> Message | None:
+        def find(connection: sqlite3.Connection) -> bytes | None:
+            row = connection.execute(
+                "SELECT body FROM queue_messages WHERE message_id = ? AND state = 2", (message_id,)
+            ).fetchone()
+            return None if row is None else bytes(row[0])
+
+        body = await self._database.read(find)
+        return None if body is None else Message.from_document(msgspec.json.decode(body))
+
     async def depth(self) -> Depth:
         now = self._now()
 

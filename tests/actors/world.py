@@ -40,6 +40,7 @@ class World:
         self.archived = MemoryContainer(MESSAGE_ARCHIVE)
         self.archive = MessageArchive(self.archived) if archived else None
         self.dead_letters = MemoryContainer(DEAD_LETTERS)
+        self.letters = DeadLetters(self.dead_letters)
         self.store = InMemoryStateStore()
         self.queue = MemoryQueue()
         self.inbox = Inbox(MemoryContainer(ACTOR_EVENTS))
@@ -66,7 +67,7 @@ class World:
             options.pop("retry_policy", FAST),
             self.writer,
             self.archive,
-            dead_letters=DeadLetters(self.dead_letters),
+            dead_letters=self.letters,
             **options,
         )
 

@@ -249,6 +249,22 @@ async def test_a_dead_letter_frees_its_mailbox(queue: MessageQueue) -> None:
     assert (await queue.depth()).dead == 1
 
 
+async def test_a_dead_letter_is_kept_whole_and_nothing_else_is_found_as_one(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    bad, handled, waiting = (message(f"Order/{n}", note="zażółć 🧶") for n in range(3))
+    await queue.enqueue([bad, handled, waiting])
+    leases = {lease.message.message_id: lease for lease in await lease_all(queue)}
+    await queue.dead_letter(leases[bad.message_id])
+    await queue.ack(leases[handled.message_id])
+    # For as long as it takes somebody to look.
+    clock.advance(20 * 86_400)
+    assert await queue.dead(bad.message_id) == bad
+    for other in (handled.message_id, waiting.message_id, "never was"):
+        assert await queue.dead(other) is None
+    assert await queue.enqueue([bad]) == [False]
+
+
 async def test_depth_tells_ready_delayed_leased_and_dead(
     queue: MessageQueue, clock: ManualClock
 ) -> None:

@@ -111,7 +111,17 @@ LISTS = [
     (TRACE_EVENTS, Query((), "trace")),
     (ACTOR_JOURNALS, Query((Where("id", ">=", "000000000005"),), "A/1")),
     (ACTOR_JOURNALS, Query((Where("messageId", "=", "m"),), "A/1")),
-    (DEAD_LETTERS, Query((), None, ("at",), True)),
+    *(
+        (DEAD_LETTERS, Query(where, None, ("at",), descending))
+        for descending in (True, False)
+        for where in (
+            (),
+            (Where("state", "in", ("open", "sending")), Where("at", "<=", 5)),
+            (Where("errorType", "=", "E"), Where("actorType", "=", "A")),
+            (Where("fingerprint", "=", "f"), Where("state", "in", ("open",))),
+            (Where("batch", "=", "b"),),
+        )
+    ),
 ]
 
 

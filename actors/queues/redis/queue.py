@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import secrets
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -119,6 +120,14 @@ class RedisQueue:
         return await self._settle(
             _DEAD_LETTER, lease, lease.message.message_id, lease.token, _us(DEAD_SECONDS)
         )
+
+    async def dead(self, message_id: str) -> Message | None:
+        known = await self._server.command("GET", f"{self._key}:id:{message_id}")
+        dead = None if known is None else re.match(rb"d(\d+)", known)
+        if dead is None:
+            return None
+        body = await self._server.command("HGET", f"{self._key}:msg:{dead[1].decode()}", "body")
+        return None if body is None else Message.from_document(msgspec.json.decode(body))
 
     async def wake(self, actor_id: str) -> None:
         await self._server.run(_WAKE, actor_id)
