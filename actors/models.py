@@ -14,7 +14,10 @@ class Permissions(models.Model):
     class Meta:
         managed = False
         default_permissions = ()
-        permissions = (("run_workflows", "Can run sample workflows"),)
+        permissions = (
+            ("run_workflows", "Can run sample workflows"),
+            ("resolve_dead_letters", "Can retry and discard dead letters"),
+        )
 
     def __str__(self) -> str:
         return "permissions of actors"

@@ -65,10 +65,15 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a group retry did with one dead letter; `problem` says why it was not sent."""
+    """What a group retry did with one dead letter.
+
+    Attributes:
+        problem: why it was not sent; None when it was. Of an `InvalidPayload`, the text may quote
+            the payload.
+    """
 
     letter: DeadLetter
-    problem: str = ""
+    problem: ActorError | StorageError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,10 +243,8 @@ class Redrive:
         for letter in letters:
             try:
                 sent = await self.retry(letter.actor_id, letter.message_id, by=by, batch=batch)
-            except ActorError as error:
-                outcomes.append(Outcome(letter, str(error)))
-            except StorageError as error:
-                outcomes.append(Outcome(letter, f"The store or queue does not answer: {error}"))
+            except (ActorError, StorageError) as error:
+                outcomes.append(Outcome(letter, error))
             else:
                 outcomes.append(Outcome(sent))
         return outcomes

@@ -25,6 +25,7 @@ from actors.locks import SqliteLocks
 from actors.queues import Depth, SqliteQueue
 from actors.redrive import Redrive
 from actors.resolvers import ActorDataLoaders
+from actors.retry import MESSAGE_RETRIES
 from actors.runtime import ActorRuntime
 from actors.stores import ACTOR_STATES, CosmosStateStore
 from actors.worker import ActorWorker, WorkerStats
@@ -276,6 +277,7 @@ async def open_loom(config: Config) -> Loom:
             loom.writer,
             tracing_services.OtlpAccess(config.otlp_token, open=not config.require_login),
             loom.paths.last_change,
+            MESSAGE_RETRIES.max_attempts,
         )
     )
     actor_services.install(

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from tracing.containers import FAILURE
+from tracing.event import Event
 from tracing.registry import by_code
 from tracing.spanlog import SpanLog
 
@@ -23,6 +24,7 @@ class FailureOutcome(StrEnum):
 _OUTCOMES = by_code(
     {
         "message:failed": FailureOutcome.RETRYING,
+        "message:retried": FailureOutcome.RETRYING,
         "message:completed": FailureOutcome.RECOVERED,
         "message:dead_lettered": FailureOutcome.DEAD_LETTERED,
     }
@@ -37,6 +39,7 @@ class Failure:
         at_ns: time of its last failure; 0 while only its recovery is known.
         attempts: attempts so far.
         outcome_ns: time of the event that says the outcome.
+        retry_ns: when it is, or was, to be tried again after its last failure; 0 when never.
     """
 
     trace_id: str
@@ -49,11 +52,12 @@ class Failure:
     fingerprint: str | None
     outcome: FailureOutcome
     outcome_ns: int
+    retry_ns: int = 0
 
     def to_document(self) -> dict[str, Any]:
         actor_type = None if self.actor is None else self.actor.partition("/")[0]
         body = {
-            "id": f"f-{self.span_id}",
+            "id": failure_id(self.span_id),
             "trace_id": self.trace_id,
             "k": FAILURE,
             "span": self.span_id,
@@ -69,6 +73,8 @@ class Failure:
         if self.error_type:
             # Without it no list shows the document.
             body["failedAt"] = self.at_ns // 1000
+        if self.retry_ns:
+            body["retryAt"] = self.retry_ns // 1000
         return body
 
     @classmethod
@@ -85,14 +91,20 @@ class Failure:
             body["fingerprint"],
             FailureOutcome(body["outcome"]),
             body.get("outcomeAt", failed_at) * 1000,
+            body.get("retryAt", 0) * 1000,
         )
+
+
+def failure_id(span_id: str) -> str:
+    """Return the id of the document that tells of a message's failure, within its trace."""
+    return f"f-{span_id}"
 
 
 def failures_in(logs: Iterable[SpanLog]) -> dict[str, Failure]:
     """Return what the events say of failed messages, by span.
 
-    A completion after failed attempts has no error type of its own; "" stands for the one that
-    another event names.
+    A completion after failed attempts has no error type of its own, nor has a retry; "" stands for
+    the one that another event names.
     """
     found: dict[str, Failure] = {}
     told = [(log, entry) for log in logs for entry in log.notable if entry.code in _OUTCOMES]
@@ -114,6 +126,7 @@ def failures_in(logs: Iterable[SpanLog]) -> dict[str, Failure]:
             event.fingerprint,
             outcome,
             at_ns,
+            _retry_at(event),
         )
         found[event.span_id] = later(found.get(event.span_id), new)
     return found
@@ -136,7 +149,14 @@ def later(old: Failure | None, new: Failure) -> Failure:
         attempts=max(old.attempts, new.attempts),
         outcome=last.outcome,
         outcome_ns=last.outcome_ns,
+        retry_ns=max(old.retry_ns, new.retry_ns),
     )
+
+
+def _retry_at(event: Event) -> int:
+    if event.type != "message:retried":
+        return 0
+    return (event.time_ns + (event.duration_ns or 0)) // 1000 * 1000
 
 
 _RANK = {outcome: rank for rank, outcome in enumerate(FailureOutcome)}

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from storage import Container, Document, Query, Where
+from storage import Container, Document, NotFound, Query, Where
 from tracing import legacy, segment
 from tracing.containers import SEGMENT
 from tracing.errors import UnreadableSegment
 from tracing.event import Event
-from tracing.failure import Failure
+from tracing.failure import Failure, failure_id
 from tracing.filters import FailureFilter, FailurePage, Trace, TraceFilter, TracePage
 from tracing.pause import collector_paused
 from tracing.registry import REGISTRY
@@ -142,6 +142,15 @@ class TraceReader:
         return FailurePage(
             [Failure.from_document(document.body) for document in page.documents], page.cursor
         )
+
+    async def get_failure(self, trace_id: str, span_id: str) -> Failure | None:
+        """Return the failure of one message, in one point read; None when there is none."""
+        try:
+            found = await self._container.read(failure_id(span_id), trace_id)
+        except NotFound:
+            return None
+        # Without its error it is not more than the trace that somebody asked for.
+        return Failure.from_document(found.body) if found.body["errorType"] else None
 
     async def _documents(self, trace_id: str) -> AsyncIterator[Document]:
         if not is_trace_id(trace_id):

@@ -19,6 +19,7 @@ class TracingServices:
     Attributes:
         writer: None when this process records nothing.
         otlp: who may send spans of other services.
+        max_attempts: how often a message is tried; None: nobody says.
         last_change: who finds which message changed a part of an actor's state; None: nobody can.
     """
 
@@ -28,6 +29,7 @@ class TracingServices:
     writer: TraceWriter | None
     otlp: OtlpAccess
     last_change: FindLastChange | None = None
+    max_attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from tracing.pages import (
     cost,
     events,
     failures,
+    group,
+    group_remarks,
     groups,
     ingest,
     last_change,
@@ -64,6 +66,8 @@ urlpatterns = [
     path("system/events/", events.events, name="events"),
     path("failures/", failures.failures, name="failures"),
     path("failures/groups/", groups.groups, name="failure-groups"),
+    path("failures/<str:fingerprint>/", group.group, name="failure-group"),
+    path("failures/<str:fingerprint>/remarks/", group_remarks.remark, name="failure-remark"),
     path("v1/traces", ingest.traces, name="otlp"),
     path("audit/", audit.audit, name="audit"),
 ]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -23,7 +21,8 @@ from actors.errors import ActorError, InvalidMessage
 from actors.inbox import CANCEL
 from actors.inspect import ActorLook, Wait
 from actors.message import address
-from actors.models import ActorAccess
+from actors.pages.access import write_down as _write_down
+from actors.pages.payload import json_object
 from actors.pages.workflows import may_run
 from storage import StorageError
 
@@ -119,7 +118,7 @@ async def send_event(request: HttpRequest, actor_type: str, key: str) -> HttpRes
             messages.warning(request, "The turn no longer waits for this. Nothing was sent.")
             return redirect("actors:actor", actor_type, key)
         new = await services.current().runtime.send_event(
-            actor_id, str(wait.event), _payload(text), event_id=f"sent-{wait.id}"
+            actor_id, str(wait.event), json_object(text), event_id=f"sent-{wait.id}"
         )
     except ActorError as error:
         attempt = Attempt(asked, text, f"{error}. Nothing was sent.")
@@ -244,31 +243,6 @@ async def _need_may_run(request: HttpRequest) -> None:
         raise PermissionDenied("acting on actors needs the permission actors.run_workflows")
 
 
-def _payload(text: str) -> dict[str, Any]:
-    """Return a form's JSON object.
-
-    Raises:
-        InvalidMessage: it is none; says where, and what was expected.
-    """
-    try:
-        payload: Any = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidMessage(f"This is not JSON: {_where(text) or error}") from None
-    if not isinstance(payload, dict):
-        raise InvalidMessage('A payload is a JSON object, like {"approved": true}')
-    return payload
-
-
-def _where(text: str) -> str | None:
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        return f"{error.msg} in line {error.lineno}, column {error.colno}"
-    except (ValueError, RecursionError):
-        return None
-    return None
-
-
 def _takes_event(wait: Wait) -> bool:
     return wait.event is not None and not wait.event.startswith(REPLY)
 
@@ -285,12 +259,3 @@ def _is_moving(look: ActorLook) -> bool:
 
 def _unanswered(error: StorageError) -> str:
     return f"The store or queue does not answer ({type(error).__name__})."
-
-
-async def _write_down(request: HttpRequest, actor_id: str, action: str) -> None:
-    user = await request.auser()
-    await ActorAccess.objects.acreate(
-        user=user.get_username() or getattr(user, "username", ""),
-        actor_id=actor_id,
-        action=action,
-    )

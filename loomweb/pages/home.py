@@ -18,7 +18,7 @@ from actors.queues import Depth
 from loomweb import overview, wiring
 from loomweb.heatmap import Heatmap, heatmap
 from loomweb.wiring import Loom
-from tracing.analytics import FailureGroup, Statistics
+from tracing.analytics import Statistics
 from tracing.pages.groups import GroupRow, group_rows
 from tracing.pages.listing import ask
 from tracing.pages.ranges import LONGEST, RANGES, chosen, in_words, until
@@ -120,7 +120,7 @@ async def _numbers(loom: Loom, since: str, now_ns: int) -> Numbers | None:
         loom.analytics.with_first_seen(now.groups[:GROUPS]),
         _latest(loom, now),
     )
-    return _prepared(now, before, groups, latest, since, now_ns)
+    return _prepared(now, before, await group_rows(groups, since), latest, since, now_ns)
 
 
 async def _latest(loom: Loom, now: Statistics) -> Summary | None:
@@ -132,7 +132,7 @@ async def _latest(loom: Loom, now: Statistics) -> Summary | None:
 def _prepared(
     now: Statistics,
     before: Statistics,
-    groups: list[FailureGroup],
+    groups: list[GroupRow],
     latest: Summary | None,
     since: str,
     now_ns: int,
@@ -150,7 +150,7 @@ def _prepared(
         chart=overview.chart_data(now, slots, heat, marks),
         edges=edges[:EDGES],
         more_edges=edges[EDGES:],
-        groups=group_rows(groups, since),
+        groups=groups,
         more_groups=len(now.groups) - len(groups),
         colours=overview.colours(now),
         latest=latest,

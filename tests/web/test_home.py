@@ -104,7 +104,7 @@ async def test_a_slot_opens_its_traces(loom: Loom, client: AsyncClient) -> None:
     assert list(chain.from_iterable(found)) == ["Order/slow", "ChainLink/bad", "ChainLink/fine"]
 
 
-async def test_failure_groups_lead_to_a_sample_and_to_all_of_them(
+async def test_failure_groups_lead_to_their_page_and_to_all_of_them(
     loom: Loom, client: AsyncClient
 ) -> None:
     await some_runs(loom)
@@ -113,11 +113,11 @@ async def test_failure_groups_lead_to_a_sample_and_to_all_of_them(
     assert groups.count('class="spark"') == 2
     (broken,) = (row for row in groups.split("<tr>") if ">BrokenLink<" in row)
     assert ">ActivityFailed<" in groups
-    sample = re.search(r'href="(/traces/[0-9a-f]{32}/\?span=[0-9a-f]{16})"', broken)
+    group = re.search(r'row-link mono" href="(/failures/[0-9a-f]{16}/\?since=1h)"', broken)
     every = re.search(r'href="(/failures/\?fingerprint=[^"]+)"', broken)
-    assert sample
+    assert group
     assert every
-    assert "BrokenLink" in text(await client.get(sample.group(1)))
+    assert "ChainLink/bad-2" in text(await client.get(group.group(1)))
     listed = text(await client.get(html.unescape(every.group(1))))
     assert "ChainLink/bad-2" in listed
     assert "Order/slow" not in listed
@@ -260,7 +260,7 @@ async def test_a_group_shows_its_facts_and_only_its_failures(
     facts = page[page.index("group-facts") : page.index('id="results"')]
     assert "BrokenLink" in facts
     assert 'class="spark"' in facts
-    assert f"?span={broken.span_id}" in facts
+    assert f'href="/failures/{broken.fingerprint}/?since=24h"' in facts
     assert f'type="hidden" name="fingerprint" value="{broken.fingerprint}"' in page
     assert 'href="?since=24h" aria-label="Show every group"' in page
     for headers in ({}, HTMX):

@@ -22,7 +22,7 @@ from tracing.pages.trace import asked_row, tree_of
 from tracing.reader import MANY, TraceReader, is_trace_id
 from tracing.registry import SpanKind
 from tracing.summary import Summary, TraceStatus
-from tracing.tree import TraceTree
+from tracing.tree import Span, TraceTree
 from tracing.words import Word, sentence
 
 PAGE = 50
@@ -98,6 +98,7 @@ async def traces(request: HttpRequest, trace_id: str, other_id: str) -> HttpResp
 async def with_last_success(request: HttpRequest, trace_id: str) -> HttpResponse:
     """Go to the comparison with the last success of the same workflow, or with `?with=`.
 
+    `?span=` names a message: then it is the last success in which one of its type was handled.
     When there is none, or with `?choose=1`, show a form for another trace's id.
     """
     tree = await tree_of(trace_id)
@@ -114,7 +115,8 @@ async def with_last_success(request: HttpRequest, trace_id: str) -> HttpResponse
             return redirect("tracing:compare", trace_id, other)
         problem = "A trace id is written with 8 to 64 letters and digits. Copy it from its page."
     elif request.GET.get("choose") != "1":
-        success, problem = await ask(last_success(reader, tree), None)
+        span = tree.span(request.GET.get("span", ""))
+        success, problem = await ask(last_success(reader, tree, span), None)
         if success is not None:
             return redirect("tracing:compare", trace_id, success.trace_id)
         looked = problem is None
@@ -148,23 +150,29 @@ async def compared(trace_id: str, other_id: str) -> Comparison | str:
     return compare(left, right)
 
 
-async def last_success(reader: TraceReader, tree: TraceTree) -> Summary | None:
+async def last_success(
+    reader: TraceReader, tree: TraceTree, span: Span | None = None
+) -> Summary | None:
     """Return the last trace of the same root that completed, and began before this one.
 
-    One that completed at once goes before one that recovered from failures. Looks through a few
-    pages of traces that match by type.
+    With a message's `span`, one in which a message of its type was sent to an actor of its type;
+    if there is none of the same root, one of another. One that completed at once goes before one
+    that recovered from failures. Looks through a few pages of traces that match by type.
     """
+    other: Summary | None = None
     for status in (TraceStatus.COMPLETED, TraceStatus.RECOVERED):
         cursor: str | None = None
         for _ in range(MAX_PAGES):
-            page = await reader.find_traces(_like(tree, status), cursor=cursor, limit=PAGE)
+            page = await reader.find_traces(_like(tree, status, span), cursor=cursor, limit=PAGE)
             for summary in page.traces:
                 if _same_root(summary, tree.summary):
                     return summary
+                if span is not None and summary.trace_id != tree.summary.trace_id:
+                    other = other or summary
             cursor = page.cursor
             if cursor is None:
                 break
-    return None
+    return other
 
 
 async def _candidates(reader: TraceReader, tree: TraceTree) -> list[Summary]:
@@ -172,10 +180,14 @@ async def _candidates(reader: TraceReader, tree: TraceTree) -> list[Summary]:
     return [found for found in page.traces if _same_root(found, tree.summary)][:MAX_CANDIDATES]
 
 
-def _like(tree: TraceTree, status: TraceStatus | None = None) -> TraceFilter:
+def _like(
+    tree: TraceTree, status: TraceStatus | None = None, span: Span | None = None
+) -> TraceFilter:
     summary = tree.summary
     root_type = _root_type(summary)
-    first = next((span.name for span in tree.spans if span.kind is SpanKind.MESSAGE), None)
+    first = next((each.name for each in tree.spans if each.kind is SpanKind.MESSAGE), None)
+    if span is not None and span.kind is SpanKind.MESSAGE:
+        root_type, first = (span.actor or "").partition("/")[0], span.name
     # A summary names a bounded number of types: what it does not name cannot be asked for.
     return TraceFilter(
         status=status,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,22 +11,32 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from tracing import services
 from tracing.analytics import FailureGroup
 from tracing.pages.listing import ask
 from tracing.pages.ranges import LONGEST, chosen, in_words, until
+from tracing.remarks import Remarks, remarks_on
 
 SHOWN = 12
+_IN_ADDRESS = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """A group, and the query that lists its failures."""
+    """A group, its page, the query that lists its failures, and what people said of it."""
 
     group: FailureGroup
+    address: str
     query: str
+    remarks: Remarks
+
+    @property
+    def came_back(self) -> bool:
+        """Whether it has failed since somebody resolved it."""
+        return self.remarks.came_back(self.group.last_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +91,7 @@ async def group_list(query: Mapping[str, Any]) -> GroupList:
     if problem is None:
         shown, problem = await ask(services.current().analytics.with_first_seen(shown), shown)
     return GroupList(
-        rows=group_rows(shown, str(query.get("since") or "")),
+        rows=await group_rows(shown, str(query.get("since") or "")),
         more=len(kept) - len(shown),
         range=in_words(since),
         fingerprint=wanted["fingerprint"],
@@ -88,12 +99,34 @@ async def group_list(query: Mapping[str, Any]) -> GroupList:
     )
 
 
-def group_rows(found: list[FailureGroup], since: str) -> list[GroupRow]:
+async def group_rows(found: list[FailureGroup], since: str) -> list[GroupRow]:
     """Return the groups as rows that lead to their failures of a time range."""
     kept = {"since": since} if since else {}
+    remarks = await remarks_on([group.fingerprint for group in found])
     return [
-        GroupRow(group, urlencode({"fingerprint": group.fingerprint, **kept})) for group in found
+        GroupRow(
+            group,
+            group_address(group.fingerprint, since),
+            urlencode({"fingerprint": group.fingerprint, **kept}),
+            remarks.get(group.fingerprint, Remarks()),
+        )
+        for group in found
     ]
+
+
+def group_address(fingerprint: str, since: str = "") -> str:
+    """Return the page of a failure group; of one that cannot have any, the list of its failures."""
+    kept = {"since": since} if since else {}
+    if not is_group(fingerprint):
+        query = urlencode({"fingerprint": fingerprint, **kept})
+        return f"{reverse('tracing:failures')}?{query}"
+    address = reverse("tracing:failure-group", args=[fingerprint])
+    return f"{address}?{urlencode(kept)}" if kept else address
+
+
+def is_group(fingerprint: str) -> bool:
+    """Return whether a page can be named after this fingerprint; those of other systems may not."""
+    return bool(_IN_ADDRESS.match(fingerprint)) and fingerprint != "groups"
 
 
 async def _groups(since: str) -> list[FailureGroup]:

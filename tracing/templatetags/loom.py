@@ -67,6 +67,14 @@ def when(nanoseconds: int) -> SafeString:
 
 
 @register.filter
+def when_due(nanoseconds: int) -> SafeString:
+    """Write a time that something is due at; where there are scripts, it counts down to it."""
+    moment = datetime.fromtimestamp(nanoseconds / 1e9, UTC)
+    at = moment.strftime("%H:%M:%S UTC")
+    return format_html('<time datetime="{}" data-due>at {}</time>', moment.isoformat(), at)
+
+
+@register.filter
 def clock(nanoseconds: int) -> str:
     """Write the time of day with milliseconds and the zone."""
     moment = datetime.fromtimestamp(nanoseconds / 1e9, UTC)
