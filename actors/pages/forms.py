@@ -37,28 +37,30 @@ def field_hints(input_type: Any) -> list[FieldHint]:
     described = definitions.get(str(schema.get("$ref", "")).rpartition("/")[2], {})
     required = described.get("required", ())
     return [
-        FieldHint(name, _kind(field), field.get("description", ""), name in required)
+        FieldHint(name, _kind(field, definitions), field.get("description", ""), name in required)
         for name, field in described.get("properties", {}).items()
     ]
 
 
-def _kind(schema: dict[str, Any]) -> str:
+def _kind(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    # An enumeration is described apart; an object's name would tell whoever types nothing.
+    schema = {**definitions.get(str(schema.get("$ref", "")).rpartition("/")[2], {}), **schema}
     if "enum" in schema:
         return f"one of {', '.join(str(value) for value in schema['enum'])}"
     if "anyOf" in schema:
-        return " or ".join(_kind(option) for option in schema["anyOf"])
-    kind = schema.get("type") or "object"
-    bounds = [
-        f"{word} {schema[key]:,}"
-        for key, word in (
-            ("minimum", "at least"),
-            ("maximum", "at most"),
-            ("minLength", "characters: at least"),
-            ("maxLength", "characters: at most"),
-        )
-        if isinstance(schema.get(key), int | float)
-    ]
-    return ", ".join([str(kind), *bounds])
+        return " or ".join(_kind(option, definitions) for option in schema["anyOf"])
+    kind = str(schema.get("type") or "object")
+    number = _between(schema.get("minimum"), schema.get("maximum"))
+    length = _between(schema.get("minLength"), schema.get("maxLength"))
+    if number:
+        return f"{kind}, {number}"
+    return f"{kind}, {length} characters" if length else kind
+
+
+def _between(least: float | None, most: float | None) -> str:
+    if least is None:
+        return "" if most is None else f"at most {most:,}"
+    return f"at least {least:,}" if most is None else f"{least:,} to {most:,}"
 
 
 def form_class(input_type: type[Any], *, prefix: str) -> type[forms.Form]:
