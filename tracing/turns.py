@@ -46,6 +46,12 @@ def message_of(span: Span) -> Ref | None:
     )
 
 
+def dead_letter_of(span: Span) -> Ref | None:
+    """Return the document that says that the span's message was given up, or None."""
+    given_up = [event for event in span.events if event.type == "message:dead_lettered"]
+    return next(iter(refs_of(given_up, RefKind.DOCUMENT)), None)
+
+
 def failures_of(span: Span) -> list[Event]:
     """Return the events that say that the span, or an attempt at it, failed; the latest first."""
     return [event for event in reversed(span.events) if event.type in _FAILURES]

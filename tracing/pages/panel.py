@@ -42,7 +42,7 @@ from tracing.pages.traffic import (
 from tracing.registry import SpanKind
 from tracing.resolve import Outcome, Resolved
 from tracing.tree import Span, TraceTree
-from tracing.turns import latest_states_of, message_of, states_of
+from tracing.turns import dead_letter_of, latest_states_of, message_of, states_of
 
 MAX_EVENTS = 300
 """Events of a span that the Raw tab lists: the first."""
@@ -54,6 +54,7 @@ class PanelView:
 
     Attributes:
         turn: the message's span that the tabs are about, where that is not `span` itself.
+        dead_letter: the document that says that its message was given up.
     """
 
     trace_id: str
@@ -61,6 +62,7 @@ class PanelView:
     turn: Span | None
     tab: str
     tabs: list[tuple[str, str]]
+    dead_letter: Ref | None = None
     budget: Budget = field(default_factory=Budget)
     error: ErrorView | None = None
     message: MessageView | None = None
@@ -184,7 +186,8 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 def _view(subject: Subject, tab: str, loaded: Loaded) -> PanelView:
     span, turn, trace_id = subject.span, subject.turn, subject.trace_id
-    view = PanelView(trace_id, span, None if turn is span else turn, tab, subject.tabs)
+    letter = None if turn is None else dead_letter_of(turn)
+    view = PanelView(trace_id, span, None if turn is span else turn, tab, subject.tabs, letter)
     if tab == "raw":
         pointers = Pointers(trace_id, span)
         more = max(0, len(span.events) - MAX_EVENTS)

@@ -21,7 +21,7 @@ FEW = 20
 MANY = 100
 MAX_ID = 300
 """Characters of an id that are shown; those that the runtime makes are shorter."""
-_TOLD = ("sentAt", "sender")
+_TOLD = ("sentAt", "sender", "retryOf")
 """Metadata that the tab tells in other words."""
 
 
@@ -113,6 +113,7 @@ class MessageView:
         id, type, to, run: as the archived message has them; the run is its correlation id.
         size: bytes of its payload as JSON; None when that cannot be told.
         sent_ns: when it was sent, nanoseconds since the epoch.
+        retry_of: the message that was given up and that this one was sent for; "" of others.
         metadata: the rest of what the runtime noted on it.
     """
 
@@ -123,6 +124,7 @@ class MessageView:
     run: str
     size: int | None
     sent_ns: int | None
+    retry_of: str
     metadata: list[tuple[str, Any]]
     sender: Span | None
     outside: bool
@@ -171,6 +173,7 @@ def message_view(tree: TraceTree, turn: Span, message: Pointer, pointers: Pointe
         run=_id(value.get("correlationId")),
         size=json_size(value.get("payload")),
         sent_ns=time_ns(metadata.get("sentAt")),
+        retry_of=_id(metadata.get("retryOf", "")),
         metadata=[(name, fact) for name, fact in metadata.items() if name not in _TOLD][:FEW],
         sender=tree.span(turn.parent_id) if turn.parent_id is not None else None,
         outside=turn.parent_id is None,
