@@ -59,6 +59,10 @@ class LettersForm(forms.Form):
     )
 
     def __init__(self, query: QueryDict) -> None:
+        if query.get("batch") and not query.get("state"):
+            # What was retried together is looked at whole.
+            query = query.copy()
+            query["state"] = "any"
         super().__init__(query)
         for name, label in (("fingerprint", "Failure group"), ("batch", "Retried together")):
             if query.get(name):
@@ -91,9 +95,7 @@ class LettersPage:
 async def dead_letters(request: HttpRequest) -> HttpResponse:
     """Show dead letters, the latest first; with htmx, only the table."""
     form = LettersForm(request.GET)
-    asked = request.GET.get("state", "")
-    everything = asked not in _STATES or (not asked and bool(request.GET.get("batch")))
-    criteria = letter_filter(request.GET, () if everything else _STATES[asked])
+    criteria = letter_filter(request.GET, _STATES.get(form.data.get("state", ""), ()))
     rows, next_cursor, problem = [], None, ""
     try:
         page = await services.current().redrive.find(
@@ -113,7 +115,7 @@ async def dead_letters(request: HttpRequest) -> HttpResponse:
         place=place(request, next_cursor),
         problem=problem,
         group=f"{address}?{urlencode(grouped)}" if waits else "",
-        moving=any(row.status[0] == "running" for row in rows),
+        moving=any(row.moving for row in rows),
         may_resolve=await may_resolve(request),
     )
     htmx = request.htmx  # type: ignore[attr-defined]

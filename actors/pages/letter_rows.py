@@ -42,6 +42,11 @@ class LetterRow:
         return _STATES[self.letter.state]
 
     @property
+    def moving(self) -> bool:
+        """Whether its retry is still to be sent or handled."""
+        return self.letter.state is LetterState.SENDING or self.fate is Fate.WAITING
+
+    @property
     def trace(self) -> str:
         return _span(self.letter.trace_id, self.letter.span_id)
 
@@ -68,7 +73,7 @@ _FATES = {
     Fate.HANDLED: ("completed", "retried, handled"),
     Fate.FAILED: ("failed", "retried, failed again"),
     Fate.WAITING: ("running", "retried, not yet handled"),
-    None: ("completed", "retried"),
+    None: ("running", "sent"),
 }
 
 
