@@ -114,7 +114,7 @@ def test_filters_change_the_list_and_the_address_without_a_reload(
     expect(page.locator("a.row-link")).to_have_count(1)
     assert page.evaluate("() => window.loomStayed") is True
     page.go_back()
-    expect(page.locator("a.row-link")).to_have_count(3)
+    expect(page.locator("a.row-link")).to_have_count(4)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

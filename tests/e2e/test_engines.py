@@ -71,7 +71,7 @@ async def test_sample_runs_fail_recover_and_complete_and_every_reference_loads(
     assert await seed_when_empty() == 0
     traces = (await loom.reader.find_traces(limit=50)).traces
     found = [trace.status for trace in traces]
-    assert found.count(TraceStatus.FAILED) == 3
+    assert found.count(TraceStatus.FAILED) == 4
     assert found.count(TraceStatus.RECOVERED) == 1
     assert found.count(TraceStatus.COMPLETED) == 7
     assert found.count(TraceStatus.RUNNING) == 1
@@ -117,6 +117,7 @@ async def test_what_happens_is_recorded_without_a_line_in_the_actors(
         seen |= {event.type for event in trace.events}
     assert seen == {
         "http:request",
+        "timer:fired",
         "workflow:started",
         "workflow:completed",
         "workflow:failed",
