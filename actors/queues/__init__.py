@@ -1,7 +1,16 @@
 """Message queues: the port, and an engine per file."""
 
 from actors.queues.memory import MemoryQueue
-from actors.queues.port import Depth, Lease, MessageQueue
+from actors.queues.port import Depth, Lease, Mailbox, MailboxState, MessageQueue, Tally
 from actors.queues.sqlite import SqliteQueue
 
-__all__ = ["Depth", "Lease", "MemoryQueue", "MessageQueue", "SqliteQueue"]
+__all__ = [
+    "Depth",
+    "Lease",
+    "Mailbox",
+    "MailboxState",
+    "MemoryQueue",
+    "MessageQueue",
+    "SqliteQueue",
+    "Tally",
+]

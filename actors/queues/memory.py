@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from actors.message import Message
-from actors.queues.port import DEDUPE_SECONDS, Depth, Lease
+from actors.queues.port import DEDUPE_SECONDS, Depth, Lease, Mailbox, MailboxState, Tally
 
 
 @dataclass(slots=True)
@@ -35,6 +36,24 @@ class _Mailbox:
     parked: _Entry | None = None
     wakes: int = 0
     paused: bool = False
+    failed: bool = False
+
+    @property
+    def state(self) -> MailboxState:
+        if self.paused:
+            return MailboxState.PAUSED
+        if self.token is not None:
+            return MailboxState.RUNNING
+        if self.held and self.failed:
+            return MailboxState.RETRYING
+        if self.held and self.parked is not None:
+            return MailboxState.SUSPENDED
+        return MailboxState.WAITING
+
+    def in_order(self, now: float) -> list[_Entry]:
+        """Return what may be delivered, the message whose turn is under way first."""
+        ready = [entry for entry in self.entries if entry.visible_at <= now]
+        return sorted(ready, key=lambda e: (e is not self.leased, e is not self.parked, *e.order))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +138,7 @@ class MemoryQueue:
             return False
         if not count:
             box.leased.attempts -= 1
+        box.failed = box.failed or count
         box.next_at, box.held = self._clock() + delay, True
         box.token = box.leased = None
         self._changed.set()
@@ -128,7 +148,7 @@ class MemoryQueue:
         box = self._held_by(lease)
         if box is None:
             return False
-        box.parked = box.leased
+        box.parked, box.failed = box.leased, False
         wait = seconds if box.wakes == lease.wakes else 0.0
         return await self.nack(lease, delay=wait, count=False)
 
@@ -223,6 +243,45 @@ class MemoryQueue:
             if box.parked is not None and actor_id.partition("/")[0] == actor_type
         )[:limit]
 
+    async def mailboxes(
+        self,
+        actor_type: str,
+        *,
+        state: MailboxState | None = None,
+        prefix: str = "",
+        after: str = "",
+        limit: int,
+    ) -> list[Mailbox]:
+        return [
+            self._mailbox(actor_id, box)
+            for actor_id, box in sorted(self._mailboxes.items())
+            if actor_id.startswith(f"{actor_type}/{prefix}")
+            and actor_id > after
+            and state in (None, box.state)
+        ][:limit]
+
+    async def oldest(self, state: MailboxState, *, limit: int) -> list[Mailbox]:
+        found = [
+            self._mailbox(actor_id, box)
+            for actor_id, box in self._mailboxes.items()
+            if box.state is state
+        ]
+        return sorted(found, key=lambda one: (one.since_us or 0, one.actor_id))[:limit]
+
+    async def tally(self) -> list[Tally]:
+        states: dict[str, Counter[MailboxState]] = {}
+        messages: Counter[str] = Counter()
+        for actor_id, box in self._mailboxes.items():
+            actor_type = actor_id.partition("/")[0]
+            states.setdefault(actor_type, Counter())[box.state] += 1
+            messages[actor_type] += len(box.entries)
+        return [Tally(name, states[name], messages[name]) for name in sorted(states)]
+
+    async def peek(self, actor_id: str, *, limit: int) -> list[Message]:
+        box = self._mailboxes.get(actor_id)
+        entries = [] if box is None else box.in_order(self._clock())
+        return [entry.message for entry in entries[:limit]]
+
     async def wait(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(min(seconds, 0.05)):
@@ -230,6 +289,18 @@ class MemoryQueue:
         except TimeoutError:
             return
         self._changed.clear()
+
+    def _mailbox(self, actor_id: str, box: _Mailbox) -> Mailbox:
+        head = next(iter(box.in_order(self._clock())), None)
+        return Mailbox(
+            actor_id,
+            box.state,
+            None if head is None else head.message,
+            0 if head is None else head.attempts,
+            None if head is None else int(box.next_at * 1e6),
+            None if head is None else int(head.enqueued_at * 1e6),
+            len(box.entries) - (head is not None),
+        )
 
     def _held_by(self, lease: Lease) -> _Mailbox | None:
         box = self._mailboxes.get(lease.message.actor_id)
@@ -239,7 +310,8 @@ class MemoryQueue:
 
     def _reschedule(self, actor_id: str) -> None:
         box = self._mailboxes[actor_id]
-        box.token, box.leased, box.held, box.parked = None, None, False, None
+        box.token, box.leased, box.parked = None, None, None
+        box.held = box.failed = False
         if box.entries:
             box.next_at = max(self._clock(), min(entry.visible_at for entry in box.entries))
         elif box.paused:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from actors.message import Message
@@ -46,6 +47,56 @@ class Depth:
     dead: int
     oldest_ready_ns: int | None
     paused: int = 0
+
+
+class MailboxState(StrEnum):
+    """What a mailbox waits for. `Mailbox.next_at_us` means something else in each.
+
+    It follows from what was done to the mailbox, never from the clock alone: a mailbox whose retry
+    is due stays `RETRYING` until it is leased, one whose lease ran out stays `RUNNING`.
+    """
+
+    WAITING = "waiting"
+    """No turn is under way; its next message may be leased from then on."""
+    RUNNING = "running"
+    """A message is leased; its lease runs out then, unless it is extended."""
+    RETRYING = "retrying"
+    """An attempt at its message failed (`nack`, counted); the next one may begin then."""
+    SUSPENDED = "suspended"
+    """The turn of its message is parked; it looks again by itself then."""
+    PAUSED = "paused"
+    """Nothing is leased until `resume`, whatever else is true of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A mailbox that holds messages, or is paused. Times are microseconds since the epoch.
+
+    Attributes:
+        head: the message whose turn is under way, or else the one that comes next; None when
+            there is none, or all are delayed.
+        attempts: how often `head` was leased and counted, the attempt that runs included.
+        next_at_us: see `MailboxState`; None without a head.
+        since_us: when `head` was enqueued; None without one.
+        behind: messages besides `head`, delayed ones included.
+    """
+
+    actor_id: str
+    state: MailboxState
+    head: Message | None
+    attempts: int
+    next_at_us: int | None
+    since_us: int | None
+    behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The mailboxes of one actor type by state, and the messages in all of them."""
+
+    actor_type: str
+    mailboxes: Mapping[MailboxState, int]
+    messages: int
 
 
 class MessageQueue(Protocol):
@@ -119,6 +170,38 @@ class MessageQueue(Protocol):
 
     async def parked(self, actor_type: str, *, limit: int) -> list[str]:
         """Return up to `limit` actors of a type that have a suspended turn, by id."""
+
+    async def mailboxes(
+        self,
+        actor_type: str,
+        *,
+        state: MailboxState | None = None,
+        prefix: str = "",
+        after: str = "",
+        limit: int,
+    ) -> list[Mailbox]:
+        """Return up to `limit` mailboxes of a type, by actor id, from an index.
+
+        Args:
+            state: only those in this state.
+            prefix: only those of actors whose key begins so.
+            after: only those of actors whose id comes after this one, to ask for the next page.
+        """
+
+    async def oldest(self, state: MailboxState, *, limit: int) -> list[Mailbox]:
+        """Return up to `limit` mailboxes in a state, of all types, by `since_us`, from an index.
+
+        The oldest first. Where an urgent message overtook an older one, either's time may count.
+        """
+
+    async def tally(self) -> list[Tally]:
+        """Count the mailboxes of each type and what they hold, by type."""
+
+    async def peek(self, actor_id: str, *, limit: int) -> list[Message]:
+        """Return up to `limit` messages of an actor in the order of their turns, the head first.
+
+        Delayed ones are left out.
+        """
 
     async def wait(self, seconds: float) -> None:
         """Return when something may be ready to lease, at the latest after `seconds`."""

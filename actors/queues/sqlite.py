@@ -16,7 +16,8 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from actors.message import Message
-from actors.queues.port import DEDUPE_SECONDS, Depth, Lease
+from actors.queues import sqlite_mailboxes
+from actors.queues.port import DEDUPE_SECONDS, Depth, Lease, Mailbox, MailboxState, Tally
 from storage.sqlite import Database
 
 POLL_SECONDS = 0.25
@@ -50,13 +51,18 @@ _SCHEMA = (
         token TEXT,
         wakes INTEGER NOT NULL DEFAULT 0,
         parked INTEGER,
-        paused INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+        paused INTEGER NOT NULL DEFAULT 0,
+        failed INTEGER NOT NULL DEFAULT 0,
+        since INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
 )
 
 _ADDED = (
     ("wakes", "INTEGER NOT NULL DEFAULT 0"),
     ("parked", "INTEGER"),
     ("paused", "INTEGER NOT NULL DEFAULT 0"),
+    ("failed", "INTEGER NOT NULL DEFAULT 0"),
+    ("since", "INTEGER NOT NULL DEFAULT 0"),
+    ("state", sqlite_mailboxes.STATE),
 )
 """Columns of mailboxes that files of earlier versions lack."""
 
@@ -66,6 +72,7 @@ _MAILBOX_INDEXES = (
     "CREATE INDEX IF NOT EXISTS queue_paused ON queue_mailboxes (actor_id) WHERE paused = 1",
     """CREATE INDEX IF NOT EXISTS queue_parked
         ON queue_mailboxes (actor_type, actor_id) WHERE parked IS NOT NULL""",
+    *sqlite_mailboxes.INDEXES,
 )
 
 _ADD = (
@@ -91,10 +98,16 @@ class SqliteQueue:
         def create(connection: sqlite3.Connection) -> None:
             for statement in _SCHEMA:
                 connection.execute(statement)
-            columns = {row[1] for row in connection.execute("PRAGMA table_info(queue_mailboxes)")}
+            columns = {row[1] for row in connection.execute("PRAGMA table_xinfo(queue_mailboxes)")}
             for name, kind in _ADDED:
                 if name not in columns:
                     connection.execute(f"ALTER TABLE queue_mailboxes ADD COLUMN {name} {kind}")
+            if "since" not in columns:
+                connection.execute(
+                    "UPDATE queue_mailboxes SET since = coalesce((SELECT min(enqueued_at) FROM"
+                    " queue_messages AS q WHERE q.actor_id = queue_mailboxes.actor_id"
+                    " AND q.state = 0), 0)"
+                )
             for statement in _MAILBOX_INDEXES:
                 connection.execute(statement)
 
@@ -116,7 +129,7 @@ class SqliteQueue:
             for message, visible_at in zip(messages, visible, strict=True)
         ]
         mailboxes = [
-            (message.actor_id, message.actor_type, visible_at)
+            (message.actor_id, message.actor_type, visible_at, now)
             for message, visible_at in zip(messages, visible, strict=True)
         ]
 
@@ -129,9 +142,10 @@ class SqliteQueue:
                 added.append(new == 1)
                 if new:
                     connection.execute(
-                        "INSERT INTO queue_mailboxes (actor_id, actor_type, next_at)"
-                        " VALUES (?, ?, ?) ON CONFLICT (actor_id)"
-                        " DO UPDATE SET next_at = min(next_at, excluded.next_at)"
+                        "INSERT INTO queue_mailboxes (actor_id, actor_type, next_at, since)"
+                        " VALUES (?, ?, ?, ?) ON CONFLICT (actor_id)"
+                        " DO UPDATE SET next_at = min(next_at, excluded.next_at),"
+                        " since = CASE since WHEN 0 THEN excluded.since ELSE since END"
                         " WHERE token IS NULL AND held = 0",
                         mailbox,
                     )
@@ -153,17 +167,17 @@ class SqliteQueue:
         def take(connection: sqlite3.Connection) -> list[tuple[bytes, int, str, int]]:
             taken = []
             actors = connection.execute(
-                f"SELECT actor_id, wakes, parked FROM queue_mailboxes WHERE paused = 0 AND next_at <= ? AND actor_type IN ({marks})"  # noqa: E501, S608 - marks are question marks
+                f"SELECT actor_id, wakes, parked FROM queue_mailboxes WHERE paused = 0 AND next_at <= ? AND +actor_type IN ({marks})"  # noqa: E501, S608 - marks are question marks; the plus keeps other indexes out
                 " ORDER BY next_at LIMIT ?",
                 (now, *types, limit),
             ).fetchall()
             for (actor_id, wakes, parked), nonce in zip(actors, tokens, strict=False):
                 # A turn that is under way comes before any other message, whatever its priority.
                 head = connection.execute(
-                    "SELECT seq, attempts, body FROM queue_messages"
+                    "SELECT seq, attempts, enqueued_at, body FROM queue_messages"
                     " WHERE state = 0 AND actor_id = ? AND visible_at <= ? AND seq IS ?"
                     if parked is not None
-                    else "SELECT seq, attempts, body FROM queue_messages"
+                    else "SELECT seq, attempts, enqueued_at, body FROM queue_messages"
                     " WHERE state = 0 AND actor_id = ? AND visible_at <= ? AND ? IS NULL"
                     " ORDER BY priority, seq LIMIT 1",
                     (actor_id, now, parked),
@@ -171,15 +185,15 @@ class SqliteQueue:
                 if head is None:
                     _reschedule(connection, actor_id, now)
                     continue
-                seq, attempts, body = head
+                seq, attempts, enqueued_at, body = head
                 token = f"{seq}:{nonce}"
                 connection.execute(
                     "UPDATE queue_messages SET attempts = attempts + 1 WHERE seq = ?", (seq,)
                 )
                 connection.execute(
-                    "UPDATE queue_mailboxes SET next_at = ?, token = ?, held = 0"
+                    "UPDATE queue_mailboxes SET next_at = ?, token = ?, held = 0, since = ?"
                     " WHERE actor_id = ?",
-                    (until, token, actor_id),
+                    (until, token, enqueued_at, actor_id),
                 )
                 taken.append((body, attempts + 1, token, wakes))
             return taken
@@ -228,8 +242,9 @@ class SqliteQueue:
                     (_seq(lease),),
                 )
             connection.execute(
-                "UPDATE queue_mailboxes SET next_at = ?, token = NULL, held = 1 WHERE actor_id = ?",
-                (now + int(delay * 1e6), lease.message.actor_id),
+                "UPDATE queue_mailboxes SET next_at = ?, token = NULL, held = 1,"
+                " failed = max(failed, ?) WHERE actor_id = ?",
+                (now + int(delay * 1e6), count, lease.message.actor_id),
             )
             return True
 
@@ -248,7 +263,7 @@ class SqliteQueue:
             )
             connection.execute(
                 "UPDATE queue_mailboxes SET next_at = CASE WHEN wakes = ? THEN ? ELSE ? END,"
-                " token = NULL, held = 1, parked = ? WHERE actor_id = ?",
+                " token = NULL, held = 1, failed = 0, parked = ? WHERE actor_id = ?",
                 (
                     *(lease.wakes, now + int(seconds * 1e6), now),
                     *(_seq(lease), lease.message.actor_id),
@@ -408,6 +423,37 @@ class SqliteQueue:
 
         return await self._database.read(find)
 
+    async def mailboxes(
+        self,
+        actor_type: str,
+        *,
+        state: MailboxState | None = None,
+        prefix: str = "",
+        after: str = "",
+        limit: int,
+    ) -> list[Mailbox]:
+        now = self._now()
+        return await self._database.read(
+            lambda connection: sqlite_mailboxes.by_id(
+                connection, actor_type, state, prefix, after, limit, now
+            )
+        )
+
+    async def oldest(self, state: MailboxState, *, limit: int) -> list[Mailbox]:
+        now = self._now()
+        return await self._database.read(
+            lambda connection: sqlite_mailboxes.oldest(connection, state, limit, now)
+        )
+
+    async def tally(self) -> list[Tally]:
+        return await self._database.read(sqlite_mailboxes.tally)
+
+    async def peek(self, actor_id: str, *, limit: int) -> list[Message]:
+        now = self._now()
+        return await self._database.read(
+            lambda connection: sqlite_mailboxes.peek(connection, actor_id, limit, now)
+        )
+
     async def wait(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(min(seconds, POLL_SECONDS)):
@@ -434,23 +480,26 @@ def _holds(connection: sqlite3.Connection, lease: Lease, now: int) -> bool:
 
 def _reschedule(connection: sqlite3.Connection, actor_id: str, now: int) -> None:
     """Free the mailbox for its next message, or remove it when there is none."""
-    ready = connection.execute(
-        "SELECT 1 FROM queue_messages WHERE state = 0 AND actor_id = ? AND visible_at <= ?"
-        " ORDER BY priority, seq LIMIT 1",
+    head = connection.execute(
+        "SELECT enqueued_at FROM queue_messages"
+        " WHERE state = 0 AND actor_id = ? AND visible_at <= ? ORDER BY priority, seq LIMIT 1",
         (actor_id, now),
     ).fetchone()
     next_at: int | None = now
-    if ready is None:
-        (next_at,) = connection.execute(
-            "SELECT min(visible_at) FROM queue_messages WHERE state = 0 AND actor_id = ?",
+    if head is None:
+        next_at, since = connection.execute(
+            "SELECT min(visible_at), min(enqueued_at) FROM queue_messages"
+            " WHERE state = 0 AND actor_id = ?",
             (actor_id,),
         ).fetchone()
+    else:
+        (since,) = head
     if next_at is None:
         connection.execute(
             "DELETE FROM queue_mailboxes WHERE actor_id = ? AND paused = 0", (actor_id,)
         )
     connection.execute(
-        "UPDATE queue_mailboxes SET next_at = ?, token = NULL, held = 0, parked = NULL"
-        " WHERE actor_id = ?",
-        (_NEVER if next_at is None else next_at, actor_id),
+        "UPDATE queue_mailboxes SET next_at = ?, since = ?, token = NULL, held = 0, failed = 0,"
+        " parked = NULL WHERE actor_id = ?",
+        (_NEVER if next_at is None else next_at, since or 0, actor_id),
     )

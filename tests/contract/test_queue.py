@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from actors import Depth, Lease, MemoryQueue, Message, MessageQueue, SqliteQueue
+from actors.queues import Mailbox, MailboxState, Tally
 from actors.queues.redis import RedisQueue
 from actors.redis_server import RedisServer
 from storage.sqlite import Database
@@ -443,3 +445,183 @@ async def test_a_lease_that_runs_out_while_its_actor_is_paused_waits_for_it(
     assert await lease_all(queue) == []
     await queue.resume("Order/1")
     assert (await lease_one(queue)).attempt == 2
+
+
+async def states(queue: MessageQueue, actor_type: str = "Order") -> dict[str, MailboxState]:
+    return {box.actor_id: box.state for box in await queue.mailboxes(actor_type, limit=100)}
+
+
+async def one_of_each(queue: MessageQueue, clock: ManualClock) -> None:
+    """Leave a mailbox in every state, named after it, and one whose only message is delayed."""
+    await queue.enqueue([message("Order/later")], delay=1_000)
+    for state in MailboxState:
+        if state is MailboxState.WAITING:
+            continue
+        clock.advance(1)
+        await queue.enqueue([message(f"Order/{state}")])
+        lease = await lease_one(queue)
+        if state is MailboxState.RETRYING:
+            await queue.nack(lease, delay=500)
+        elif state is not MailboxState.RUNNING:
+            await queue.park(lease, seconds=400)
+    await queue.pause("Order/paused")
+    clock.advance(1)
+    await queue.enqueue([message("Order/waiting", "first"), message("Order/waiting")])
+
+
+async def test_a_mailbox_tells_what_it_waits_for(queue: MessageQueue, clock: ManualClock) -> None:
+    begin = int(clock.now * 1e6)
+    await one_of_each(queue, clock)
+    found = {box.actor_id: box for box in await queue.mailboxes("Order", limit=100)}
+    heads = {id: box.head.message_type for id, box in found.items() if box.head is not None}
+    assert heads.pop("Order/waiting") == "first"
+    assert set(heads) == {f"Order/{state}" for state in MailboxState} - {"Order/waiting"}
+
+    def second(n: float) -> int:
+        return begin + int(n * 1e6)
+
+    assert {
+        id.removeprefix("Order/"): (
+            *(box.state, box.attempts, box.next_at_us, box.since_us, box.behind),
+        )
+        for id, box in found.items()
+    } == {
+        "later": (MailboxState.WAITING, 0, None, None, 1),
+        "running": (MailboxState.RUNNING, 1, second(31), second(1), 0),
+        "retrying": (MailboxState.RETRYING, 1, second(502), second(2), 0),
+        "suspended": (MailboxState.SUSPENDED, 0, second(403), second(3), 0),
+        "paused": (MailboxState.PAUSED, 0, second(404), second(4), 0),
+        "waiting": (MailboxState.WAITING, 0, second(5), second(5), 1),
+    }
+
+
+async def test_a_mailbox_is_in_the_state_that_it_was_brought_into(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    async def state() -> MailboxState | None:
+        return (await states(queue)).get("Order/1")
+
+    await queue.enqueue([message(), message(message_type="next")])
+    assert await state() is MailboxState.WAITING
+    lease = await lease_one(queue)
+    assert await state() is MailboxState.RUNNING
+    # Handed back without fault, as by a worker that is stopped.
+    await queue.nack(lease, count=False)
+    assert await state() is MailboxState.WAITING
+    await queue.park(await lease_one(queue), seconds=60)
+    assert await state() is MailboxState.SUSPENDED
+    await queue.wake("Order/1")
+    await queue.nack(await lease_one(queue), delay=10, count=False)
+    assert await state() is MailboxState.SUSPENDED
+    clock.advance(10)
+    await queue.nack(await lease_one(queue), delay=10)
+    assert await state() is MailboxState.RETRYING
+    clock.advance(10)
+    # Due, and nobody takes it.
+    assert await state() is MailboxState.RETRYING
+    lease = await lease_one(queue)
+    clock.advance(31)
+    # Its worker is gone, and no other has taken it over.
+    assert await state() is MailboxState.RUNNING
+    lease = await lease_one(queue)
+    await queue.park(lease, seconds=60)
+    assert await state() is MailboxState.SUSPENDED
+    await queue.pause("Order/1")
+    assert await state() is MailboxState.PAUSED
+    await queue.resume("Order/1")
+    await queue.wake("Order/1")
+    await queue.ack(await lease_one(queue))
+    assert await state() is MailboxState.WAITING
+    await queue.dead_letter(await lease_one(queue))
+    assert await state() is None
+    await queue.pause("Order/1")
+    assert await queue.mailboxes("Order", limit=1) == [
+        Mailbox("Order/1", MailboxState.PAUSED, None, 0, None, None, 0)
+    ]
+
+
+async def test_mailboxes_are_listed_by_actor_id_page_by_page(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message(f"Order/{key}") for key in ("b2", "b1", "a", "b3", "c%", "B")])
+    await queue.enqueue([message("Order2/b9"), message("Ord/b9"), message("Shipment/b1")])
+
+    async def ids(**narrowed: Any) -> list[str]:
+        found = await queue.mailboxes("Order", **{"limit": 100, **narrowed})
+        return [box.actor_id.removeprefix("Order/") for box in found]
+
+    assert await ids() == ["B", "a", "b1", "b2", "b3", "c%"]
+    assert await ids(limit=2) == ["B", "a"]
+    assert await ids(limit=2, after="Order/a") == ["b1", "b2"]
+    assert await ids(prefix="b") == ["b1", "b2", "b3"]
+    assert await ids(prefix="b", after="Order/b1", limit=1) == ["b2"]
+    assert await ids(prefix="b", after="Order/a") == ["b1", "b2", "b3"]
+    assert await ids(prefix="%") == await ids(prefix="_") == []
+    for lease in await lease_all(queue):
+        if lease.message.actor_id in ("Order/b1", "Order/b3", "Order/B"):
+            await queue.park(lease, seconds=60)
+    suspended = MailboxState.SUSPENDED
+    assert await ids(state=suspended) == ["B", "b1", "b3"]
+    assert await ids(state=suspended, prefix="b", limit=1) == ["b1"]
+    assert await ids(state=suspended, prefix="b", after="Order/b1") == ["b3"]
+    assert await ids(state=MailboxState.RETRYING) == []
+
+
+async def test_the_oldest_of_a_state_are_found_across_types(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    leases = []
+    for actor in ("Order/z", "Shipment/y", "Order/x"):
+        await queue.enqueue([message(actor)])
+        leases.append(await lease_one(queue))
+        clock.advance(1)
+
+    async def ids(state: MailboxState, limit: int = 100) -> list[str]:
+        return [box.actor_id for box in await queue.oldest(state, limit=limit)]
+
+    assert await ids(MailboxState.RUNNING) == ["Order/z", "Shipment/y", "Order/x"]
+    for lease in reversed(leases):
+        await queue.nack(lease, delay=5)
+        clock.advance(1)
+    assert await ids(MailboxState.RUNNING) == []
+    # What counts is the age of the message, not of its last attempt.
+    assert await ids(MailboxState.RETRYING) == ["Order/z", "Shipment/y", "Order/x"]
+    assert await ids(MailboxState.RETRYING, 2) == ["Order/z", "Shipment/y"]
+    await queue.enqueue([message("Order/z", "next")])
+    clock.advance(5)
+    for lease in await lease_all(queue):
+        await queue.ack(lease)
+    assert await ids(MailboxState.RETRYING) == []
+    assert await ids(MailboxState.WAITING) == ["Order/z"]
+
+
+async def test_mailboxes_and_messages_are_counted_by_type(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    assert await queue.tally() == []
+    await one_of_each(queue, clock)
+    await queue.enqueue([message("Other/1"), message("Other/1"), message("Other/2")])
+    counts = dict.fromkeys(MailboxState, 1)
+    assert await queue.tally() == [
+        Tally("Order", {**counts, MailboxState.WAITING: 2}, 7),
+        Tally("Other", {MailboxState.WAITING: 2}, 3),
+    ]
+
+
+async def test_waiting_messages_are_seen_in_the_order_of_their_turns(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    assert await queue.peek("Order/1", limit=10) == []
+    await queue.enqueue([message(message_type=f"m{n}") for n in range(3)])
+    await queue.enqueue([message(message_type="later")], delay=60)
+    await queue.park(await lease_one(queue), seconds=60)
+    await queue.enqueue([Message.new("Order/1", "urgent", {}, priority=-1), message("Order/2")])
+
+    async def types(limit: int = 10) -> list[str]:
+        return [found.message_type for found in await queue.peek("Order/1", limit=limit)]
+
+    assert await types() == ["m0", "urgent", "m1", "m2"]
+    assert await types(2) == ["m0", "urgent"]
+    assert await types(1) == ["m0"]
+    clock.advance(61)
+    assert await types() == ["m0", "urgent", "m1", "m2", "later"]

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from actors.message import Message
-from actors.queues.port import DEDUPE_SECONDS, Depth, Lease
+from actors.queues.port import DEDUPE_SECONDS, Depth, Lease, Mailbox, MailboxState, Tally
 from actors.redis_server import RedisServer, Script
 from storage import StorageError
 
@@ -45,6 +45,9 @@ _WAKE = _script("wake")
 _PAUSE = _script("pause")
 _RESUME = _script("resume")
 _DEPTH = _script("depth")
+_MAILBOXES = _script("mailboxes")
+_TALLY = _script("tally")
+_PEEK = _script("peek")
 
 
 class RedisQueue:
@@ -101,7 +104,7 @@ class RedisQueue:
             raise
         self._next_due = LISTEN_SECONDS if due < 0 else due / 1e6
         return [
-            Lease(Message.from_document(msgspec.json.decode(body)), attempt, token.decode(), wakes)
+            Lease(_message(body), attempt, token.decode(), wakes)
             for body, attempt, token, wakes in taken
         ]
 
@@ -164,6 +167,42 @@ class RedisQueue:
         found = await self._server.command("ZRANGE", parked, 0, limit - 1)
         return [actor_id.decode() for actor_id in found]
 
+    async def mailboxes(
+        self,
+        actor_type: str,
+        *,
+        state: MailboxState | None = None,
+        prefix: str = "",
+        after: str = "",
+        limit: int,
+    ) -> list[Mailbox]:
+        # Bytes, as Redis compares: no id has the byte 255 in it.
+        first, last = f"{actor_type}/{prefix}".encode(), after.encode()
+        begin = b"(" + last if last >= first else b"[" + first
+        return await self._mailboxes(
+            f":boxes:{actor_type}" + (f":{state.value}" if state else ""),
+            *(limit, begin, b"(" + first + b"\xff"),
+        )
+
+    async def oldest(self, state: MailboxState, *, limit: int) -> list[Mailbox]:
+        return await self._mailboxes(f":since:{state.value}", limit, b"", b"")
+
+    async def tally(self) -> list[Tally]:
+        states = tuple(MailboxState)
+        found = await self._server.run(_TALLY, *(state.value for state in states))
+        tallies = [
+            Tally(
+                name.decode(),
+                {state: n for state, n in zip(states, counts, strict=True) if n},
+                messages,
+            )
+            for name, messages, *counts in found
+        ]
+        return sorted(tallies, key=lambda tally: tally.actor_type)
+
+    async def peek(self, actor_id: str, *, limit: int) -> list[Message]:
+        return [_message(body) for body in await self._server.run(_PEEK, actor_id, limit)]
+
     async def wait(self, seconds: float) -> None:
         if self._listener is None:
             self._listener = asyncio.create_task(self._listen(), name="queue notices")
@@ -173,6 +212,19 @@ class RedisQueue:
         except TimeoutError:
             return
         self._changed.clear()
+
+    async def _mailboxes(self, key: str, limit: int, begin: bytes, end: bytes) -> list[Mailbox]:
+        return [
+            Mailbox(actor.decode(), MailboxState(state.decode()), None, 0, None, None, messages)
+            if body is None
+            else Mailbox(
+                *(actor.decode(), MailboxState(state.decode()), _message(body), int(attempts)),
+                *(int(at), int(enqueued), messages - 1),
+            )
+            for actor, state, messages, at, body, attempts, enqueued in await self._server.run(
+                _MAILBOXES, key, limit, begin, end
+            )
+        ]
 
     async def _settle(self, script: Script, lease: Lease, *arguments: Any) -> bool:
         done = bool(await self._server.run(script, lease.message.actor_id, *arguments))
@@ -191,6 +243,10 @@ class RedisQueue:
             except StorageError as error:
                 logger.warning("no notices of new messages (%s); looking by itself", error)
                 await asyncio.sleep(RECONNECT_SECONDS)
+
+
+def _message(body: bytes) -> Message:
+    return Message.from_document(msgspec.json.decode(body))
 
 
 def _us(seconds: float) -> int:

@@ -24,9 +24,13 @@ for i = 5, #ARGV, 5 do
       'enqueued', now, 'attempts', 0, 'call', this_call, 'body', body
     )
     redis.call('INCR', q .. ':count')
-    redis.call('HINCRBY', q .. ':box:' .. actor, 'n', 1)
+    redis.call('HINCRBY', q .. ':messages', type_of(actor), 1)
+    local first = redis.call('HINCRBY', q .. ':box:' .. actor, 'n', 1) == 1
     if visible > now then
       redis.call('ZADD', q .. ':later', visible, number)
+      if first then
+        place(actor)
+      end
       news = true
     elseif admit(actor, number, priority, now) then
       news = true

@@ -8,7 +8,9 @@ if not holds(actor, token) then
   return redis.call('HGET', box, 'settled') == token and 1 or 0
 end
 local number = number_of(token)
-if not counts then
+if counts then
+  redis.call('HSET', box, 'failed', 1)
+else
   redis.call('HINCRBY', q .. ':msg:' .. number, 'attempts', -1)
 end
 local at = now + delay
@@ -17,6 +19,7 @@ if wakes then
     at = now
   end
   redis.call('HSET', box, 'parked', number)
+  redis.call('HDEL', box, 'failed')
   redis.call('ZADD', q .. ':parked:' .. type_of(actor), 0, actor)
 end
 redis.call('HSET', box, 'at', at, 'held', 1, 'settled', token)
@@ -24,6 +27,7 @@ redis.call('HDEL', box, 'token')
 redis.call('ZREM', q .. ':leased', actor)
 redis.call('ZADD', q .. ':held', at, actor)
 offer(actor, at)
+place(actor)
 if at <= now then
   ring()
 end

@@ -56,6 +56,7 @@ for i = 1, math.min(limit, #ready) do
   redis.call('ZREM', q .. ':held', actor)
   redis.call('ZADD', q .. ':leased', now + length, actor)
   offer(actor, now + length)
+  place(actor)
   give(actor, number, token)
 end
 

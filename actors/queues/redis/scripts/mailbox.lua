@@ -10,7 +10,8 @@
 -- {loom}:id:<message id>  q: in a mailbox, d<token>: dead, a<until>:<token>: acknowledged
 -- {loom}:msg:<number>     hash: id, actor, priority, enqueued, attempts, call, body
 -- {loom}:later            messages whose time has not come, by that time
--- {loom}:box:<actor>      hash: n (messages), at, token, held, parked, wakes, paused, settled
+-- {loom}:box:<actor>      hash: n (messages), at, token, held, failed, parked, wakes, paused, settled,
+--                         state
 -- {loom}:fifo:<actor>     its messages whose time has come, by priority; equals sort by number
 -- {loom}:age:<actor>      the same by when they were enqueued
 -- {loom}:open:<type>      mailboxes that are not paused and have such messages, by `at`
@@ -18,6 +19,11 @@
 -- {loom}:oldest           mailboxes that are not paused, by when their oldest message was enqueued
 -- {loom}:parked:<type>    actors with a suspended turn
 -- {loom}:paused           actors that are paused
+-- {loom}:boxes:<type>     mailboxes that hold a message or are paused, by actor
+-- {loom}:boxes:<type>:<state>  the same, of those in a state
+-- {loom}:since:<state>    mailboxes in a state, by when the message at their head was enqueued
+-- {loom}:types            actor types that have mailboxes
+-- {loom}:messages         hash: how many messages the mailboxes of each type hold
 -- {loom}:dead             dead letters, by when they died
 --
 -- A mailbox's `at` says when it may next be leased, as in the embedded queue: since when (ready),
@@ -63,6 +69,57 @@ local function note_oldest(actor)
   end
 end
 
+-- The message whose turn is under way, or else the one that comes next, if any.
+local function head_of(actor)
+  local state = redis.call('HMGET', q .. ':box:' .. actor, 'token', 'parked')
+  return (state[1] and number_of(state[1]))
+    or state[2]
+    or redis.call('ZRANGE', q .. ':fifo:' .. actor, 0, 0)[1]
+end
+
+local function state_of(box)
+  local found = redis.call('HMGET', box, 'n', 'token', 'held', 'failed', 'parked', 'paused')
+  local messages, token, held, failed, parked, paused = unpack(found)
+  if paused then
+    return 'paused'
+  elseif tonumber(messages or 0) == 0 then
+    return nil
+  elseif token then
+    return 'running'
+  elseif held and failed then
+    return 'retrying'
+  elseif held and parked then
+    return 'suspended'
+  end
+  return 'waiting'
+end
+
+-- Keep a mailbox in the sets of its state; called when that may have changed. An empty one goes.
+local function place(actor)
+  local box, kind = q .. ':box:' .. actor, type_of(actor)
+  local boxes = q .. ':boxes:' .. kind
+  local state, before = state_of(box), redis.call('HGET', box, 'state')
+  if before and before ~= state then
+    redis.call('ZREM', boxes .. ':' .. before, actor)
+    redis.call('ZREM', q .. ':since:' .. before, actor)
+  end
+  if not state then
+    redis.call('ZREM', boxes, actor)
+    redis.call('DEL', box)
+    if redis.call('EXISTS', boxes) == 0 then
+      redis.call('SREM', q .. ':types', kind)
+    end
+    return
+  end
+  local head = head_of(actor)
+  local since = head and redis.call('HGET', q .. ':msg:' .. head, 'enqueued') or 0
+  redis.call('HSET', box, 'state', state)
+  redis.call('ZADD', boxes, 0, actor)
+  redis.call('ZADD', boxes .. ':' .. state, 0, actor)
+  redis.call('ZADD', q .. ':since:' .. state, since, actor)
+  redis.call('SADD', q .. ':types', kind)
+end
+
 -- Let a message be delivered, in its turn.
 local function admit(actor, number, priority, enqueued)
   redis.call('ZADD', q .. ':fifo:' .. actor, priority, number)
@@ -72,6 +129,7 @@ local function admit(actor, number, priority, enqueued)
   if not redis.call('HGET', box, 'at') then
     redis.call('HSET', box, 'at', now)
     offer(actor, now)
+    place(actor)
     return true
   end
   return false
@@ -101,16 +159,15 @@ local function remove(actor, number)
   redis.call('DECR', q .. ':count')
   redis.call('ZREM', q .. ':leased', actor)
   redis.call('ZREM', q .. ':parked:' .. type_of(actor), actor)
-  redis.call('HDEL', box, 'token', 'parked', 'at')
+  redis.call('HDEL', box, 'token', 'parked', 'failed', 'at')
   note_oldest(actor)
-  local left = redis.call('HINCRBY', box, 'n', -1)
+  redis.call('HINCRBY', box, 'n', -1)
+  redis.call('HINCRBY', q .. ':messages', type_of(actor), -1)
   if redis.call('EXISTS', q .. ':fifo:' .. actor) == 1 then
     redis.call('HSET', box, 'at', now)
     offer(actor, now)
-    return
+  else
+    redis.call('ZREM', q .. ':open:' .. type_of(actor), actor)
   end
-  redis.call('ZREM', q .. ':open:' .. type_of(actor), actor)
-  if left == 0 and redis.call('HEXISTS', box, 'paused') == 0 then
-    redis.call('DEL', box)
-  end
+  place(actor)
 end
