@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from actors.commands import OUTCOMES
 from actors.inbox import Inbox, SentEvent
-from actors.journal import EntryType, JournalEntry
+from actors.journal import JournalEntry
 from actors.queues.port import MessageQueue
 from actors.state import ActorState, Fold
 from actors.stores import StateStore
+from actors.waiting import WAITING, Wait, open_waits
 
 LINES = 50
 """Journal entries that a look shows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """What a turn waits for.
-
-    Attributes:
-        id: names this wait among all waits of all turns.
-        event: the event's name; None waits for nothing but time.
-        since_us: when it began; None when the entry that says so is no longer among the last.
-        due_us: when it ends by itself; None never. Both are microseconds since the epoch.
-    """
-
-    id: str
-    event: str | None
-    since_us: int | None
-    due_us: int | None
-
-    @property
-    def since_ns(self) -> int:
-        return (self.since_us or 0) * 1000
-
-    @property
-    def due_ns(self) -> int:
-        return (self.due_us or 0) * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +82,16 @@ class ActorInspector:
         waits = () if turn is None else _waits(turn, fold, lines)
         return ActorLook(actor_id, fold.state(), turn, waits, behind, inbox, lines[:LINES])
 
+    async def older(self, actor_id: str, before: int) -> list[Line]:
+        """Return the last journal entries before index `before`, newest first.
+
+        Raises:
+            storage.StorageError: a store does not answer.
+        """
+        # A record that begins before the index may reach beyond it.
+        lines = await self._last(actor_id, before)
+        return [line for line in lines if line.index < before][:LINES]
+
     async def suspended(self, actor_type: str, *, limit: int) -> list[str]:
         """Return up to `limit` actors of a type whose turn is suspended, by id.
 
@@ -132,23 +117,9 @@ class ActorInspector:
 
 
 def _waits(turn: str, fold: Fold, lines: Sequence[Line]) -> tuple[Wait, ...]:
-    commands = fold.open_turns[turn]
-    ended = {entry.data["seq"] for entry in commands if entry.type in OUTCOMES}
     began = {
         line.entry.data["seq"]: line.at_us
         for line in lines
-        if line.message_id == turn and line.entry.type in _WAITING
+        if line.message_id == turn and line.entry.type in WAITING
     }
-    return tuple(
-        Wait(f"{turn}-{seq}", _event(entry.data), began.get(seq), entry.data["due"])
-        for entry in commands
-        if entry.type in _WAITING and (seq := entry.data["seq"]) not in ended
-    )
-
-
-def _event(data: Mapping[str, object]) -> str | None:
-    name = data.get("name")
-    return None if name is None else str(name)
-
-
-_WAITING = (EntryType.EVENT_AWAITED, EntryType.TIMER_SET)
+    return tuple(open_waits(turn, fold.open_turns[turn], began).values())

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from actors.given_up import GivenUp
 from actors.history import HistoryExporter
 from actors.inspect import ActorInspector
 from actors.redrive import Redrive
 from actors.runtime import ActorRuntime
+from actors.watch import ActorWatch
 from actors.workflow import Workflow
 
 
@@ -21,6 +23,8 @@ class ActorServices:
     inspector: ActorInspector
     histories: HistoryExporter
     redrive: Redrive
+    watch: ActorWatch
+    given_up: GivenUp
 
 
 _installed: ActorServices | None = None

@@ -2,6 +2,8 @@ from django.urls import path
 
 from actors.pages import (
     actor,
+    actor_type,
+    actors,
     audit,
     dead_letter,
     dead_letters,
@@ -15,6 +17,8 @@ app_name = "actors"
 urlpatterns = [
     path("workflows/", workflows.workflows, name="workflows"),
     path("workflows/<slug:name>/", workflows.workflow, name="workflow"),
+    path("actors/", actors.actors, name="actors"),
+    path("actors/<str:actor_type>/", actor_type.actor_type, name="actor-type"),
     path("actors/<str:actor_type>/<str:key>/", actor.actor, name="actor"),
     path("actors/<str:actor_type>/<str:key>/history/", history.history, name="history"),
     path("actors/<str:actor_type>/<str:key>/events/", actor.send_event, name="send-event"),

@@ -12,7 +12,7 @@ from actors.queues import Depth
 from loomweb.heatmap import Heatmap
 from tracing.analytics import Edge, Slot, Statistics
 from tracing.rollup import OTHERS
-from tracing.templatetags.loom import count, duration, percent
+from tracing.templatetags.loom import count, duration, percent, rate
 
 _NS = 1_000_000_000
 _HOUR, _DAY = 3_600, 86_400
@@ -63,15 +63,10 @@ class EdgeRow:
     width: str
 
 
-def elapsed_seconds(now: Statistics, now_ns: int) -> float:
-    """Return how much of the range has passed: its last slot may still be running."""
-    return max(1.0, (min(now_ns, now.to_ns) - now.from_ns) / _NS)
-
-
 def tiles(now: Statistics, before: Statistics, now_ns: int) -> list[Tile]:
     """Return the tiles of a range, each compared with the range of equal length before it."""
     total, earlier = now.total, before.total
-    per_second = total.handled / elapsed_seconds(now, now_ns)
+    per_second = total.handled / now.elapsed_seconds(now_ns)
     per_second_before = earlier.handled / ((before.to_ns - before.from_ns) / _NS)
     none = "" if earlier.handled else "nothing before"
     failing = None
@@ -122,15 +117,6 @@ def queue_tiles(depth: Depth, now_ns: int) -> list[Tile]:
         ),
         Tile("Retrying or delayed", count(depth.delayed), note="now, in the queue"),
     ]
-
-
-def rate(per_second: float) -> str:
-    """Write a rate per second, minute or hour, whichever reads best: 12.4/s, 7.3/min."""
-    for scale, unit in ((1, "s"), (60, "min"), (_HOUR, "h")):
-        value = per_second * scale
-        if value >= 1 or unit == "h":
-            break
-    return f"{value:,.0f}/{unit}" if value == 0 or value >= 100 else f"{value:.3g}/{unit}"
 
 
 def _relative(now: float | None, before: float | None, written: str) -> Change | None:

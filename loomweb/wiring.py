@@ -17,6 +17,7 @@ from actors.actor import Actor
 from actors.archive import MESSAGE_ARCHIVE, MessageArchive
 from actors.changes import PathHistory
 from actors.deadletters import DEAD_LETTERS, DeadLetters
+from actors.given_up import GivenUp
 from actors.history import HistoryExporter
 from actors.inbox import ACTOR_EVENTS, Inbox
 from actors.inspect import ActorInspector
@@ -28,6 +29,7 @@ from actors.resolvers import ActorDataLoaders
 from actors.retry import MESSAGE_RETRIES
 from actors.runtime import ActorRuntime
 from actors.stores import ACTOR_STATES, CosmosStateStore
+from actors.watch import ActorWatch
 from actors.worker import ActorWorker, WorkerStats
 from loomweb.config import Config, ConfigError
 from loomweb.plugins import Served, load_actors
@@ -132,7 +134,9 @@ class Loom:
             message_archive=self.archive,
             inbox=inbox,
         )
+        journal = Journal(containers[ACTOR_JOURNALS.name])
         self.inspector = ActorInspector(self.state_store, queue, inbox)
+        self.watch = ActorWatch(queue, journal)
         self.histories = HistoryExporter(
             self.state_store, containers[MESSAGE_ARCHIVE.name], containers[DEAD_LETTERS.name]
         )
@@ -152,11 +156,7 @@ class Loom:
                 }
             ),
         )
-        self.paths = PathHistory(
-            Journal(containers[ACTOR_JOURNALS.name]),
-            self.state_store,
-            containers[MESSAGE_ARCHIVE.name],
-        )
+        self.paths = PathHistory(journal, self.state_store, containers[MESSAGE_ARCHIVE.name])
         self.executor = ActivityExecutor()
 
     def start_worker(self, *actor_types: type[Actor]) -> ActorWorker:
@@ -282,7 +282,13 @@ async def open_loom(config: Config) -> Loom:
     )
     actor_services.install(
         actor_services.ActorServices(
-            loom.runtime, served.workflows, loom.inspector, loom.histories, loom.redrive
+            loom.runtime,
+            served.workflows,
+            loom.inspector,
+            loom.histories,
+            loom.redrive,
+            loom.watch,
+            GivenUp(containers[DEAD_LETTERS.name]),
         )
     )
     if config.run_workers:

@@ -102,6 +102,10 @@ class Statistics:
     groups: list[FailureGroup]
     edges: list[Edge]
 
+    def elapsed_seconds(self, now_ns: int) -> float:
+        """Return how much of the range has passed: its last slot may still be running."""
+        return max(1.0, (min(now_ns, self.to_ns) - self.from_ns) / _NS)
+
 
 class TraceAnalytics:
     """Reads the rollups that trace writers keep; never an event, whatever the range.

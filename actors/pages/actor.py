@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import msgspec
@@ -19,15 +20,16 @@ from django.views.decorators.http import require_GET, require_POST
 from actors import services
 from actors.errors import ActorError, InvalidMessage
 from actors.inbox import CANCEL
-from actors.inspect import ActorLook, Wait
+from actors.inspect import ActorLook, Line
 from actors.message import address
 from actors.pages.access import write_down as _write_down
+from actors.pages.actor_parts import Parts, TurnLine, parts_of, turns_of
 from actors.pages.payload import json_object
 from actors.pages.workflows import may_run
+from actors.waiting import Wait
 from storage import StorageError
+from tracing.pages.ranges import DEFAULT, chosen
 
-REPLY = "reply."
-"""Begins the names of events that answer calls; they are no business of a person."""
 FRESH_US = 20_000_000
 """How long after an event was sent, or a turn went on, the page looks again by itself."""
 
@@ -66,13 +68,24 @@ class WaitShown:
 
 @dataclass(frozen=True, slots=True)
 class ActorPage:
-    """What the template shows. `problem` says why the actor cannot be shown."""
+    """What the template shows. `problem` says why the actor cannot be shown.
+
+    Attributes:
+        lines: the journal entries that are shown, newest first; `turns` those that they tell of.
+        before: index that they come before; None for the last ones.
+        since: the time range of the pages that link here.
+    """
 
     actor_type: str
     key: str
     actor_id: str
     traces: str
+    since: str = DEFAULT
     look: ActorLook | None = None
+    parts: Parts | None = None
+    lines: list[Line] = field(default_factory=list)
+    turns: list[TurnLine] = field(default_factory=list)
+    before: int | None = None
     waits: tuple[WaitShown, ...] = ()
     unclaimed: tuple[Sent, ...] = ()
     cancelling: bool = False
@@ -81,7 +94,13 @@ class ActorPage:
     may_run: bool = False
     may_audit: bool = False
     problem: str = ""
-    nav: str = "workflows"
+    nav: str = "actors"
+
+    @property
+    def older(self) -> int | None:
+        """The index before which older entries are; None where there are none, or all expired."""
+        first = self.lines[-1].index if self.lines else 0
+        return first or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +116,10 @@ class Attempt:
 @never_cache
 @require_GET
 async def actor(request: HttpRequest, actor_type: str, key: str) -> HttpResponse:
-    """Show an actor; `?download=1` gives its state as a JSON file."""
+    """Show an actor; `?download=1` gives its state as a JSON file.
+
+    `?before=` shows older journal entries; with htmx, those alone.
+    """
     actor_id = _actor_id(actor_type, key)
     if request.GET.get("download") == "1":
         with contextlib.suppress(StorageError):
@@ -160,15 +182,23 @@ async def _show(
     user = await request.auser()
     actor_id = _actor_id(actor_type, key)
     traces = f"{reverse('tracing:traces')}?{urlencode({'actor': actor_id})}"
+    since = chosen(request.GET.get("since", ""), DEFAULT)
+    before = _index(request.GET.get("before", ""))
+    may_see = await user.ahas_perm("tracing.view_payloads")
+    inspector = services.current().inspector
     try:
-        look = await services.current().inspector.look(actor_id)
+        look, parts = await asyncio.gather(
+            inspector.look(actor_id), parts_of(actor_id, since, may_see=may_see)
+        )
+        lines = look.lines
+        if before is not None and may_see:
+            lines = await inspector.older(actor_id, min(before, look.state.version))
     except StorageError as error:
         problem = attempt.problem if attempt else _unanswered(error)
-        page = ActorPage(actor_type, key, actor_id, traces, problem=problem)
+        page = ActorPage(actor_type, key, actor_id, traces, since, problem=problem)
         return render(request, "actors/actor.html", {"page": page}, status=503)
-    if not look.is_known:
+    if not look.is_known and not parts.letters:
         raise Http404("nothing was ever sent to this actor")
-    may_see = await user.ahas_perm("tracing.view_payloads")
     if may_see:
         await _write_down(request, actor_id, "looked at")
     waited_for = {wait.event for wait in look.waits}
@@ -178,7 +208,12 @@ async def _show(
         key,
         actor_id,
         traces,
+        since,
         look=look,
+        parts=parts,
+        lines=lines,
+        turns=turns_of(lines),
+        before=before,
         waits=tuple(_shown(wait, look, attempt) for wait in look.waits),
         unclaimed=tuple(
             Sent(event.name, event.at_us * 1000)
@@ -194,7 +229,11 @@ async def _show(
         problem=attempt.problem if attempt is not None and lost else "",
     )
     status = 200 if attempt is None else attempt.status
-    return render(request, "actors/actor.html", {"page": page}, status=status)
+    if before is not None and request.htmx:  # type: ignore[attr-defined]
+        return render(request, "actors/_journal.html", {"page": page})
+    response = render(request, "actors/actor.html", {"page": page}, status=status)
+    response["Vary"] = "HX-Request"
+    return response
 
 
 def _shown(wait: Wait, look: ActorLook, attempt: Attempt | None) -> WaitShown:
@@ -231,6 +270,10 @@ async def _download(request: HttpRequest, actor_id: str) -> HttpResponse:
     return response
 
 
+def _index(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
+
+
 def _actor_id(actor_type: str, key: str) -> str:
     try:
         return address(actor_type, key)
@@ -244,7 +287,7 @@ async def _need_may_run(request: HttpRequest) -> None:
 
 
 def _takes_event(wait: Wait) -> bool:
-    return wait.event is not None and not wait.event.startswith(REPLY)
+    return wait.event is not None and not wait.is_call
 
 
 def _is_moving(look: ActorLook) -> bool:

@@ -21,23 +21,13 @@ from loomweb.wiring import Loom
 from tracing.analytics import Statistics
 from tracing.pages.groups import GroupRow, group_rows
 from tracing.pages.listing import ask
-from tracing.pages.ranges import LONGEST, RANGES, chosen, in_words, until
+from tracing.pages.ranges import DEFAULT, LONGEST, Range, chosen, in_words, ranges, until
 from tracing.summary import Summary
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}\Z")
-DEFAULT_RANGE = "1h"
 GROUPS = EDGES = 8
 COUNTING_NS = 30_000_000_000
 """A run so new may not be counted yet: writers save their rollups every few seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """A time range that can be chosen."""
-
-    slug: str
-    label: str
-    current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +80,7 @@ async def home(request: HttpRequest) -> HttpResponse:
     if wanted:
         return redirect(f"{reverse('tracing:traces')}?{urlencode({'actor': wanted[:300]})}")
     loom = wiring.current()
-    since = chosen(request.GET.get("since", ""), DEFAULT_RANGE)
+    since = chosen(request.GET.get("since", ""), DEFAULT)
     now_ns = time.time_ns()
     (numbers, problem), (depth, _) = await asyncio.gather(
         ask(_numbers(loom, since, now_ns), None), ask(_depth(loom), None)
@@ -98,7 +88,7 @@ async def home(request: HttpRequest) -> HttpResponse:
     page = HomePage(
         since=since,
         range=in_words(since),
-        ranges=[Range(slug, label, slug == since) for slug, label, _ in RANGES],
+        ranges=ranges(since),
         longest=LONGEST,
         now_ns=now_ns,
         numbers=numbers,

@@ -12,7 +12,7 @@ from loomweb import overview
 from loomweb.heatmap import LEVELS, MAX_ROWS, MIN_ROWS, heatmap
 from tracing import histogram
 from tracing.analytics import Edge, Row, Slot, Statistics
-from tracing.templatetags.loom import SPARK_BARS, percent, sparkline
+from tracing.templatetags.loom import SPARK_BARS, percent, rate, sparkline
 
 S = 1_000_000_000
 MINUTE = 60 * S
@@ -66,9 +66,9 @@ def test_nothing_before_is_said_and_not_divided_by() -> None:
 
 def test_a_rate_counts_only_the_time_that_has_passed() -> None:
     now = statistics(row(60))
-    assert overview.elapsed_seconds(now, START + 30 * S) == 30
+    assert now.elapsed_seconds(START + 30 * S) == 30
     assert overview.tiles(now, now, START + 30 * S)[0].value == "2/s"
-    assert overview.elapsed_seconds(now, now.to_ns + S) == 3_600
+    assert now.elapsed_seconds(now.to_ns + S) == 3_600
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_rate_counts_only_the_time_that_has_passed() -> None:
     ],
 )
 def test_a_rate_is_written_in_the_unit_that_reads_best(per_second: float, written: str) -> None:
-    assert overview.rate(per_second) == written
+    assert rate(per_second) == written
 
 
 @pytest.mark.parametrize(

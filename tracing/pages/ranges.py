@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 RANGES = (
     ("15m", "Last 15 minutes", 900),
@@ -12,8 +13,23 @@ RANGES = (
 )
 CHOICES = [("", "Any time"), *((slug, label) for slug, label, _ in RANGES)]
 LONGEST = "7d"
+DEFAULT = "1h"
 _SECONDS = {slug: length for slug, _, length in RANGES}
 _LABELS = {slug: label for slug, label, _ in RANGES}
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A time range that can be chosen."""
+
+    slug: str
+    label: str
+    current: bool
+
+
+def ranges(since: str) -> list[Range]:
+    """Return the ranges that can be chosen, `since` being the one that is."""
+    return [Range(slug, label, slug == since) for slug, label, _ in RANGES]
 
 
 def since_ns(slug: str) -> int | None:

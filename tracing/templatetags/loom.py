@@ -47,6 +47,16 @@ def percent(part: float) -> str:
 
 
 @register.filter
+def rate(per_second: float) -> str:
+    """Write a rate per second, minute or hour, whichever reads best: 12.4/s, 7.3/min."""
+    for scale, unit in ((1, "s"), (60, "min"), (3_600, "h")):
+        value = per_second * scale
+        if value >= 1 or unit == "h":
+            break
+    return f"{value:,.0f}/{unit}" if value == 0 or value >= 100 else f"{value:.3g}/{unit}"
+
+
+@register.filter
 def size(number: int) -> str:
     """Write a number of bytes: 812 B, 4.2 KB, 1.3 MB."""
     if number < 1_000:
@@ -72,6 +82,19 @@ def when_due(nanoseconds: int) -> SafeString:
     moment = datetime.fromtimestamp(nanoseconds / 1e9, UTC)
     at = moment.strftime("%H:%M:%S UTC")
     return format_html('<time datetime="{}" data-due>at {}</time>', moment.isoformat(), at)
+
+
+@register.filter
+def countdown(nanoseconds: int) -> SafeString:
+    """Write when something is due: how long until then, which a script counts down."""
+    moment = datetime.fromtimestamp(nanoseconds / 1e9, UTC)
+    absolute = moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return format_html(
+        '<time datetime="{}" title="{}" data-until>{}</time>',
+        moment.isoformat(),
+        absolute,
+        absolute,
+    )
 
 
 @register.filter
