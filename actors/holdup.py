@@ -75,15 +75,15 @@ class Holdup:
 def holdup_of(account: Account, usual: Usual, now_us: int) -> Holdup:
     """Say what holds up a mailbox at `now_us`.
 
-    A wait for an event, an answer or a time is long when its own time has passed: how long such
-    waits usually take is not recorded.
+    A wait for an event, an answer or a time is never called long: how long such waits usually take
+    is not recorded. One whose time has come waits for a worker.
     """
     mailbox = account.mailbox
     next_at = mailbox.next_at_us
     if mailbox.state is MailboxState.PAUSED:
         return Holdup(account, Hold.PAUSED, mailbox.since_us, None, longer=True)
-    if mailbox.state is MailboxState.SUSPENDED:
-        return _suspended(account, now_us)
+    if mailbox.state is MailboxState.SUSPENDED and (next_at is None or next_at > now_us):
+        return _suspended(account)
     if mailbox.state is MailboxState.RUNNING:
         return _running(account, usual, now_us)
     if next_at is None or next_at > now_us:
@@ -91,7 +91,7 @@ def holdup_of(account: Account, usual: Usual, now_us: int) -> Holdup:
     return _compared(account, Hold.WORKER, next_at, now_us, usual.waiting)
 
 
-def _suspended(account: Account, now_us: int) -> Holdup:
+def _suspended(account: Account) -> Holdup:
     waits = account.waits
     if not waits:
         return Holdup(account, Hold.OTHER, account.last_us, None, longer=False)
@@ -99,8 +99,7 @@ def _suspended(account: Account, now_us: int) -> Holdup:
     hold = Hold.CALL if first.is_call else Hold.TIMER if first.event is None else Hold.EVENT
     since = min((w.since_us for w in waits if w.since_us is not None), default=account.last_us)
     due = min((w.due_us for w in waits if w.due_us is not None), default=None)
-    late = due is not None and due + GRACE_US < now_us
-    return Holdup(account, hold, since, due, longer=late)
+    return Holdup(account, hold, since, due, longer=False)
 
 
 def _running(account: Account, usual: Usual, now_us: int) -> Holdup:
