@@ -26,6 +26,7 @@ from actors.pages.access import write_down as _write_down
 from actors.pages.actor_parts import Parts, TurnLine, parts_of, turns_of
 from actors.pages.payload import json_object
 from actors.pages.workflows import may_run
+from actors.queues.port import MailboxState
 from actors.waiting import Wait
 from storage import StorageError
 from tracing.pages.ranges import DEFAULT, chosen
@@ -222,7 +223,7 @@ async def _show(
         ),
         cancelling=look.turn is not None
         and any(e.name == CANCEL and e.payload.get("message") == look.turn for e in look.inbox),
-        refresh=attempt is None and _is_moving(look),
+        refresh=attempt is None and _is_moving(look, parts),
         may_see=may_see,
         may_run=await may_run(request),
         may_audit=await user.ahas_perm("tracing.view_audit"),
@@ -290,13 +291,16 @@ def _takes_event(wait: Wait) -> bool:
     return wait.event is not None and not wait.is_call
 
 
-def _is_moving(look: ActorLook) -> bool:
-    """Whether an event was just sent to the turn under way, or the turn just went on."""
-    if look.turn is None:
-        return False
-    lately = [event.at_us for event in look.inbox]
-    if not look.waits:
+def _is_moving(look: ActorLook, parts: Parts) -> bool:
+    """Whether an event was just sent to the turn under way, or a turn just began or went on."""
+    lately: list[int] = []
+    if look.turn is not None:
+        lately += [event.at_us for event in look.inbox]
+    runs = parts.row is not None and parts.row.state is MailboxState.RUNNING
+    if runs or (look.turn is not None and not look.waits):
         lately += [line.at_us for line in look.lines[:1]]
+    if runs and parts.row is not None:
+        lately.append(parts.row.since_ns // 1000)
     return max(lately, default=0) > time.time_ns() // 1000 - FRESH_US
 
 
