@@ -19,6 +19,8 @@ class Hold(StrEnum):
     CALL = "call"
     """Another actor's answer."""
     TIMER = "timer"
+    CODE = "code"
+    """Code that goes on where its journal ends."""
     OTHER = "other"
     """Its turn is suspended, and the end of its journal does not say for what."""
     PAUSED = "paused"
@@ -92,6 +94,8 @@ def holdup_of(account: Account, usual: Usual, now_us: int) -> Holdup:
 
 
 def _suspended(account: Account) -> Holdup:
+    if account.parked is not None:
+        return Holdup(account, Hold.CODE, account.last_us, None, longer=True)
     waits = account.waits
     if not waits:
         return Holdup(account, Hold.OTHER, account.last_us, None, longer=False)

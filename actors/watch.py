@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from actors.journal import EntryType, Journal, JournalEntry, JournalRecord
 from actors.message import Message
+from actors.parking import ParkedFor
 from actors.queues.port import Mailbox, MailboxState, MessageQueue, Tally
 from actors.retry import MESSAGE_RETRIES, RetryPolicy
 from actors.waiting import WAITING, Wait, open_waits
@@ -50,6 +51,7 @@ class Account:
     Attributes:
         failed: the turn's last failed attempt; None when there was none.
         waits: what the turn waits for while it is suspended.
+        parked: what kind of code it waits for, if it waits for that.
         last_us: when anything was journaled of the actor last; None when nothing was.
         unread: whether the journal could not be read.
     """
@@ -57,6 +59,7 @@ class Account:
     mailbox: Mailbox
     failed: FailedAttempt | None = None
     waits: tuple[Wait, ...] = ()
+    parked: ParkedFor | None = None
     last_us: int | None = None
     unread: bool = False
 
@@ -160,10 +163,13 @@ class ActorWatch:
         except StorageError:
             return Account(mailbox, unread=True)
         records = [record for record in latest if record.message_id == turn]
+        suspended = mailbox.state is MailboxState.SUSPENDED
+        parked = _parked(records) if suspended else None
         return Account(
             mailbox,
             failed=_failed(records),
-            waits=_waits(turn, records) if mailbox.state is MailboxState.SUSPENDED else (),
+            waits=_waits(turn, records) if suspended and parked is None else (),
+            parked=parked,
             last_us=latest[0].at_us if latest else None,
         )
 
@@ -182,6 +188,13 @@ def _failed(records: Sequence[JournalRecord]) -> FailedAttempt | None:
                 *(record.at_us, record.index),
             )
     return None
+
+
+def _parked(records: Sequence[JournalRecord]) -> ParkedFor | None:
+    last = records[0].entries[-1] if records else None
+    if last is None or last.type is not EntryType.TURN_PARKED:
+        return None
+    return ParkedFor(last.data["reason"])
 
 
 def _waits(turn: str, records: Sequence[JournalRecord]) -> tuple[Wait, ...]:

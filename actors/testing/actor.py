@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from actors.inbox import reply_name
-from actors.inspect import Wait
 from actors.journal import JournalEntry
 from actors.message import Message
+from actors.waiting import Wait
 
 if TYPE_CHECKING:
     from actors.testing.harness import ActorHarness

@@ -11,12 +11,14 @@ import pytest
 from actors import Actor, handler
 from actors.holdup import Hold, Holdup, Usual, holdup_of
 from actors.journal import ACTOR_JOURNALS, Journal
+from actors.parking import ParkedFor
 from actors.queues import Mailbox, MailboxState
 from actors.retry import RetryPolicy
 from actors.stores import ACTOR_STATES, CosmosStateStore
 from actors.watch import Account, ActorWatch
 from storage import Query, Unavailable
 from storage.memory import MemoryContainer
+from tests.actors.test_parking import changed
 from tests.actors.test_waiting import until_parked
 from tests.actors.world import World
 from tests.builders import message
@@ -159,6 +161,27 @@ async def test_a_call_names_whose_answer_is_waited_for() -> None:
     assert asked.mailbox.actor_id == "Till/other"
     assert holdup_of(asking, Usual(), time.time_ns() // 1000).by is Hold.CALL
     assert holdup_of(asked, Usual(), time.time_ns() // 1000).by is Hold.EVENT
+
+
+async def test_a_turn_that_waits_for_other_code_is_told_as_stuck() -> None:
+    watched = Watched()
+    await watched.world.send("Till/1", "wait", {"timeout": 100})
+    async with watched.world.serve(Till):
+        await watched.until(MailboxState.SUSPENDED)
+
+    async def wait(self: Actor, payload: dict[str, Any]) -> None:
+        self.update_state(otherwise=True)
+
+    await watched.world.queue.wake("Till/1")
+    async with watched.world.serve(changed("Till", Till, wait=wait)), asyncio.timeout(20):
+        account = None
+        while account is None or account.parked is None:
+            await asyncio.sleep(0.002)
+            account = await watched.watch.of_actor("Till/1")
+    assert account.parked is ParkedFor.CODE_THAT_MATCHES
+    assert account.waits == ()
+    found = holdup_of(account, Usual(), time.time_ns() // 1000)
+    assert (found.by, found.longer, found.since_us) == (Hold.CODE, True, account.last_us)
 
 
 async def test_an_actor_is_found_by_its_whole_id_alone() -> None:

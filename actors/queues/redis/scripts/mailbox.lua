@@ -162,7 +162,9 @@ local function remove(actor, number)
   redis.call('HDEL', box, 'token', 'parked', 'failed', 'at')
   note_oldest(actor)
   redis.call('HINCRBY', box, 'n', -1)
-  redis.call('HINCRBY', q .. ':messages', type_of(actor), -1)
+  if redis.call('HINCRBY', q .. ':messages', type_of(actor), -1) == 0 then
+    redis.call('HDEL', q .. ':messages', type_of(actor))
+  end
   if redis.call('EXISTS', q .. ':fifo:' .. actor) == 1 then
     redis.call('HSET', box, 'at', now)
     offer(actor, now)
