@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,16 @@ def unregistered_types_fail(request: pytest.FixtureRequest) -> Iterator[None]:
     else:
         with registered_types_only():
             yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests counted with `record_property`: how many kills, and what they repeated."""
+    counted: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        if isinstance(report, pytest.TestReport) and report.when == "call":
+            counted.update({name: int(str(count)) for name, count in report.user_properties})
+    for name, count in counted.items():
+        terminalreporter.write_line(f"{count} {name}")
 
 
 @pytest.fixture(scope="session")

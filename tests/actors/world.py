@@ -43,7 +43,8 @@ class World:
         self.letters = DeadLetters(self.dead_letters)
         self.store = InMemoryStateStore()
         self.queue = MemoryQueue()
-        self.inbox = Inbox(MemoryContainer(ACTOR_EVENTS))
+        self.events_container = MemoryContainer(ACTOR_EVENTS)
+        self.inbox = Inbox(self.events_container)
         self.locks = MemoryLocks()
         self.runtime = self.new_runtime()
         self.workers: list[ActorWorker] = []
