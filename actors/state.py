@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,15 +43,18 @@ class Fold:
         versions: message id → version of the code that its unfinished turn is pinned to: that of
             the latest record with commands.
         parked: message id → entry that says why its turn waits for other code.
-        handled: message id → index of the record that completed it, for the latest messages.
+        handled: message id → index of the record that ended its turn, for the latest messages.
+        loaded_ns: when it was begun, by the monotonic clock.
     """
 
     __slots__ = (
+        "_forgets",
         "actor_id",
         "compacted",
         "data",
         "handled",
         "journal_bytes",
+        "loaded_ns",
         "open_turns",
         "parked",
         "snapshot_version",
@@ -67,6 +71,19 @@ class Fold:
         self.versions: dict[str, int] = {}
         self.parked: dict[str, JournalEntry] = {}
         self.handled: dict[str, int] = {}
+        self.loaded_ns = time.monotonic_ns()
+        self._forgets = state.version > 0
+
+    def may_have_ended(self, message_id: str, since_ns: int) -> bool:
+        """Whether the message's turn may have ended before this was loaded, by another worker.
+
+        `since_ns` is when this worker was given the message. What others do later shows when this
+        worker appends; what they did between its lease and its load does not, and a snapshot says
+        nothing of the messages before it.
+        """
+        if message_id in self.handled:
+            return True
+        return self._forgets and self.loaded_ns >= since_ns
 
     def state(self) -> ActorState:
         """Return the state at the current version."""
@@ -86,6 +103,8 @@ class Fold:
                 self._remember(message_id, record.index)
             elif entry.type is EntryType.TURN_FAILED:
                 commands[:] = [] if entry.data["final"] else reusable(commands)
+                if entry.data["final"]:
+                    self._remember(message_id, record.index)
                 if not commands:
                     self._close(message_id)
             elif entry.type is EntryType.TURN_PARKED:
@@ -103,6 +122,7 @@ class Fold:
         self.handled[message_id] = index
         if len(self.handled) > REMEMBERED_MESSAGES:
             del self.handled[next(iter(self.handled))]
+            self._forgets = True
 
 
 def reusable(commands: list[JournalEntry]) -> list[JournalEntry]:

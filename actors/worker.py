@@ -148,6 +148,7 @@ class ActorWorker:
             self._finished.clear()
             await self._finished.wait()
             return
+        asked_ns = time.monotonic_ns()
         try:
             leases = await self._queue.lease(
                 tuple(self._types), limit=free, seconds=self._lease_seconds
@@ -157,7 +158,7 @@ class ActorWorker:
             await asyncio.sleep(STORE_DELAY)
             return
         for lease in leases:
-            task = asyncio.create_task(self._guarded(lease), name=lease.message.actor_id)
+            task = asyncio.create_task(self._guarded(lease, asked_ns), name=lease.message.actor_id)
             self._running[task] = lease
             task.add_done_callback(self._done)
         if not leases:
@@ -209,12 +210,12 @@ class ActorWorker:
                     logger.warning("the lease of %s ran out", lease.message.actor_id)
                     task.cancel()
 
-    async def _guarded(self, lease: Lease) -> None:
+    async def _guarded(self, lease: Lease, leased_ns: int) -> None:
         """Handle one lease; whatever goes wrong, the message is handed back or stays leased."""
         actor_id = lease.message.actor_id
         span = message_span(self._tracer, lease.message, lease.attempt)
         try:
-            await self._handle(lease, span)
+            await self._handle(lease, leased_ns, span)
         except asyncio.CancelledError:
             self._runtime.deactivate(actor_id)
             self._abandon(span, lease, LeaseLost.__name__)
@@ -243,7 +244,7 @@ class ActorWorker:
         except StorageError as error:
             logger.warning("a message of %s waits for its lease: %s", lease.message.actor_id, error)
 
-    async def _handle(self, lease: Lease, span: SpanEmitter | None) -> None:
+    async def _handle(self, lease: Lease, leased_ns: int, span: SpanEmitter | None) -> None:
         message = lease.message
         retry = self._unmatched.retry(lease)
         if retry is not None:
@@ -267,7 +268,7 @@ class ActorWorker:
             span.emit("lock:acquired", duration_ns=locked - asked)
             span.emit("message:received", OWN_MESSAGE)
         fold = await self._runtime.activate(message.actor_id, span)
-        ended = await self._ended_before(fold, lease)
+        ended = await self._ended_before(fold, lease, leased_ns)
         if ended is not None:
             await self._settlement.finish_ended(lease, ended, span)
         elif self._is_late(lease, fold):
@@ -336,10 +337,10 @@ class ActorWorker:
         self._unmatched.add(lease, retry)
         logger.warning("a turn of %s is parked: %s", lease.message.actor_id, parked.reason)
 
-    async def _ended_before(self, fold: Fold, lease: Lease) -> JournalRecord | None:
+    async def _ended_before(self, fold: Fold, lease: Lease, leased_ns: int) -> JournalRecord | None:
         """Return the record that ended the message's turn already, or None."""
         message = lease.message
-        if lease.attempt == 1 and message.message_id not in fold.handled:
+        if lease.attempt == 1 and not fold.may_have_ended(message.message_id, leased_ns):
             return None
         records = await self._runtime.state_store.of_message(message.actor_id, message.message_id)
         if records and records[-1].ends_turn:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -53,18 +54,22 @@ STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class FaultPoint:
-    """Where a worker ends: before or after the `nth` step of this name that it takes."""
+    """Where a worker ends: before or after the `nth` step of this name that it takes.
+
+    With `stops` it does not end: it stands still there, until somebody lets it go on.
+    """
 
     step: str
     after: bool
     nth: int
+    stops: bool = False
 
     def __str__(self) -> str:
         return f"{'after' if self.after else 'before'} {self.step} {self.nth}"
 
 
 class Fuse:
-    """Counts steps, and kills this process at its point."""
+    """Counts steps, and kills or stops this process at its point."""
 
     def __init__(self, point: FaultPoint | None = None) -> None:
         self._point = point
@@ -76,7 +81,11 @@ class Fuse:
             return
         self._left -= 1
         if self._left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            if point.stops:
+                # Its writer thread ends what it is at first: a process that stands still in the
+                # midst of a transaction would keep everybody else out of the file.
+                time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGSTOP if point.stops else signal.SIGKILL)
 
 
 def arm(fuse: Fuse) -> None:

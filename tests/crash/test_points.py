@@ -138,3 +138,51 @@ async def test_killed_anywhere_while_another_believes_to_own_the_same_actors(
         assert await joined([first, second]) == [KILLED, KILLED]
         war.kills += 2
     await war.finish(record_property, await peace(STORY_ROUNDS, tmp_path_factory))
+
+
+STANDSTILLS = [
+    FaultPoint(*(step, after, nth, True))
+    for step, after, nth in (
+        ("actor-journals.create", False, 3),
+        ("actor-journals.create", True, 6),
+        ("activity", False, 2),
+        ("activity", True, 3),
+        ("message-archive.create", True, 2),
+        ("queue.ack", False, 2),
+    )
+]
+
+
+@pytest.mark.parametrize("point", STANDSTILLS, ids=str)
+async def test_a_worker_that_stood_still_until_another_took_over_leaves_no_trace_of_its_turn(
+    point: FaultPoint, war: War, tmp_path_factory: pytest.TempPathFactory, record_property: Record
+) -> None:
+    await war.next_wave()
+    still = start(war.job(point))
+    async with asyncio.timeout(30):
+        while _state_of(still.pid) != "T":
+            await asyncio.sleep(0.01)
+    # Its leases and locks have run out, by the clock of the one that takes over.
+    await send_events(war.loom.runtime, 0)
+    assert await joined([start(war.job(ahead=2 * AHEAD))]) == [NOTHING_LEFT]
+    before = await ending_of(war.loom)
+    told, peaceful = await peace(1, tmp_path_factory)
+    check_ending(before, told, 1)
+    assert still.pid is not None
+    os.kill(still.pid, signal.SIGCONT)
+    assert await joined([still]) == [NOTHING_LEFT]
+    assert await ending_of(war.loom) == before
+    check_effects(war.effects, peaceful)
+    await check_references(war.loom)
+    completed = [
+        event.span_id
+        for summary in (await war.loom.reader.find_traces(limit=1_000)).traces
+        for event in (await war.loom.reader.get_trace(summary.trace_id)).events  # type: ignore[union-attr]
+        if event.type == "message:completed"
+    ]
+    assert len(completed) == len(set(completed))
+
+
+def _state_of(pid: int | None) -> str:
+    """Return the one letter by which the kernel says what a process does."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

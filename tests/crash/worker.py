@@ -50,7 +50,7 @@ class Job:
     Attributes:
         effects: the file that activities append to.
         ahead: seconds by which its clock of leases and locks is ahead.
-        point: where it is killed; without one it ends when nothing is left to do.
+        point: where it is killed or stopped; one that is not killed ends when nothing is left.
         patience: seconds after which it gives up.
     """
 
@@ -95,7 +95,8 @@ async def _work(job: Job) -> int:
     ended = NEVER_REACHED
     with suppress(TimeoutError):
         async with asyncio.timeout(job.patience):
-            while job.point is not None or await left_to_do(loom) or worker.stats().running:
+            dies = job.point is not None and not job.point.stops
+            while dies or await left_to_do(loom) or worker.stats().running:
                 await asyncio.sleep(0.01)
             ended = NOTHING_LEFT
     worker.stop()
