@@ -43,7 +43,7 @@ STEPS = (
     Step("actor-journals.write_many", 1),
     Step("actor-states.replace", 1),
     Step("queue.nack", 1),
-    Step("dead-letters.upsert", 1),
+    Step("dead-letters.create", 1),
     Step("queue.dead_letter", 1),
     Step("locks.release", 8),
     Step("queue.ack", 8),
