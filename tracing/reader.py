@@ -54,7 +54,7 @@ class TraceReader:
         reference system, one document each, are read as well.
         """
         bodies = [document.body async for document in self._documents(trace_id)]
-        if sum(len(body.get("c", ())) for body in bodies) < MANY:
+        if sum(map(segment.size, bodies)) < MANY:
             return _assemble(trace_id, bodies)
         # In a thread, so that this process goes on with its turns meanwhile.
         return await asyncio.to_thread(_assemble, trace_id, bodies)

@@ -82,6 +82,16 @@ class Segment:
     promoted: int = 0
 
 
+def size(body: Mapping[str, Any]) -> int:
+    """Return about how many events a segment document holds; 0 for anything else."""
+    if body.get("v") == VERSION and isinstance(body.get("L"), list):
+        return sum(
+            len(log[3]) for log in body["L"] if isinstance(log, list | tuple) and len(log) == 4
+        )
+    columns = body.get("c", ())
+    return len(columns) if isinstance(columns, list) else 0
+
+
 def decode(body: Mapping[str, Any]) -> Segment:
     """Return the events of a segment document, in order of time.
 

@@ -140,3 +140,10 @@ def test_segments_of_the_version_before_are_read() -> None:
         ),
     ]
     assert segment.decode(OLD) == segment.Segment(events, 0)
+
+
+def test_the_size_of_a_segment_is_known_without_decoding_it() -> None:
+    document = segment.encode("w-1", logs_of([event("message:started", at=n) for n in range(3)]))
+    assert segment.size(document) == 3
+    assert segment.size(OLD) == 5
+    assert segment.size({"k": "s"}) == 0
