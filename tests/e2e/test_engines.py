@@ -73,7 +73,7 @@ async def test_sample_runs_fail_recover_and_complete_and_every_reference_loads(
     found = [trace.status for trace in traces]
     assert found.count(TraceStatus.FAILED) == 4
     assert found.count(TraceStatus.RECOVERED) == 1
-    assert found.count(TraceStatus.COMPLETED) == 7
+    assert found.count(TraceStatus.COMPLETED) == 9
     assert found.count(TraceStatus.RUNNING) == 1
     failed = await loom.reader.find_traces(TraceFilter(status=TraceStatus.FAILED))
     for summary in failed.traces:
