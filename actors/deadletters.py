@@ -33,6 +33,10 @@ DEAD_LETTERS = ContainerSpec(
 )
 
 
+OF_ACTOR = 200
+"""Dead letters that are read of one actor at most."""
+
+
 class LetterState(StrEnum):
     """What became of a dead letter."""
 
@@ -262,6 +266,12 @@ class DeadLetters:
             return DeadLetter.from_document(await self._container.read(message_id, actor_id))
         except NotFound:
             return None
+
+    async def of_actor(self, actor_id: str) -> list[DeadLetter]:
+        """Return an actor's dead letters, the latest first, from at most `OF_ACTOR` of them."""
+        page = await self._container.query(Query(partition=actor_id, limit=OF_ACTOR))
+        letters = [DeadLetter.from_document(document) for document in page.documents]
+        return sorted(letters, key=lambda letter: -letter.at_us)
 
     async def find(
         self,

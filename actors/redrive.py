@@ -110,6 +110,10 @@ class Redrive:
         """Return one dead letter; None when there is none, or it has expired."""
         return await self._letters.get(actor_id, message_id)
 
+    async def of_actor(self, actor_id: str) -> list[DeadLetter]:
+        """Return an actor's dead letters as `DeadLetters.of_actor` does."""
+        return await self._letters.of_actor(actor_id)
+
     async def find(
         self,
         criteria: LetterFilter,

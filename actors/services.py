@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from actors.given_up import GivenUp
 from actors.history import HistoryExporter
 from actors.inspect import ActorInspector
 from actors.redrive import Redrive
@@ -24,7 +23,6 @@ class ActorServices:
     histories: HistoryExporter
     redrive: Redrive
     watch: ActorWatch
-    given_up: GivenUp
 
 
 _installed: ActorServices | None = None

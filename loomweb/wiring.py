@@ -17,7 +17,6 @@ from actors.actor import Actor
 from actors.archive import MESSAGE_ARCHIVE, MessageArchive
 from actors.changes import PathHistory
 from actors.deadletters import DEAD_LETTERS, DeadLetters
-from actors.given_up import GivenUp
 from actors.history import HistoryExporter
 from actors.inbox import ACTOR_EVENTS, Inbox
 from actors.inspect import ActorInspector
@@ -288,7 +287,6 @@ async def open_loom(config: Config) -> Loom:
             loom.histories,
             loom.redrive,
             loom.watch,
-            GivenUp(containers[DEAD_LETTERS.name]),
         )
     )
     if config.run_workers:

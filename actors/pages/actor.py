@@ -22,7 +22,7 @@ from actors.errors import ActorError, InvalidMessage
 from actors.inbox import CANCEL
 from actors.inspect import ActorLook, Line
 from actors.message import address
-from actors.pages.access import write_down as _write_down
+from actors.pages.access import write_down
 from actors.pages.actor_parts import Parts, TurnLine, parts_of, turns_of
 from actors.pages.payload import json_object
 from actors.pages.workflows import may_run
@@ -150,7 +150,7 @@ async def send_event(request: HttpRequest, actor_type: str, key: str) -> HttpRes
         attempt = Attempt(asked, text, f"{_unanswered(error)} Sending it again is safe.", 503)
         return await _show(request, actor_type, key, attempt)
     if new:
-        await _write_down(request, actor_id, f"sent the event {wait.event} to")
+        await write_down(request, actor_id, f"sent the event {wait.event} to")
         messages.success(request, f"{wait.event} was sent.")
     else:
         messages.warning(request, f"{wait.event} had been sent before; that one counts.")
@@ -170,7 +170,7 @@ async def cancel(request: HttpRequest, actor_type: str, key: str) -> HttpRespons
         messages.error(request, f"{_unanswered(error)} Cancelling again is safe.")
         return redirect("actors:actor", actor_type, key)
     if new:
-        await _write_down(request, actor_id, "cancelled")
+        await write_down(request, actor_id, "cancelled")
         messages.success(request, "The turn is being cancelled.")
     else:
         messages.warning(request, "No turn waits, or it is being cancelled already.")
@@ -201,7 +201,7 @@ async def _show(
     if not look.is_known and not parts.letters:
         raise Http404("nothing was ever sent to this actor")
     if may_see:
-        await _write_down(request, actor_id, "looked at")
+        await write_down(request, actor_id, "looked at")
     waited_for = {wait.event for wait in look.waits}
     lost = attempt is not None and all(attempt.wait != wait.id for wait in look.waits)
     page = ActorPage(
@@ -262,7 +262,7 @@ async def _download(request: HttpRequest, actor_id: str) -> HttpResponse:
     look = await services.current().inspector.look(actor_id)
     if not look.is_known:
         raise Http404("nothing was ever sent to this actor")
-    await _write_down(request, actor_id, "downloaded the state of")
+    await write_down(request, actor_id, "downloaded the state of")
     state = {"actor": actor_id, "version": look.state.version, "state": look.state.data}
     response = HttpResponse(
         msgspec.json.format(msgspec.json.encode(state), indent=2), content_type="application/json"

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from actors import services
-from actors.given_up import READ, Letter
+from actors.deadletters import OF_ACTOR, DeadLetter
 from actors.inspect import Line
 from actors.journal import EntryType
 from actors.message import Message
@@ -59,10 +59,10 @@ class Parts:
     row: ActorRow | None
     waiting: list[Message]
     traces: list[Summary]
-    letters: list[Letter]
+    letters: list[DeadLetter]
     all_letters: int
     problems: list[str] = field(default_factory=list)
-    read_letters: int = READ
+    read_letters: int = OF_ACTOR
 
     @property
     def more_letters(self) -> int:
@@ -112,9 +112,9 @@ async def _traces(actor_id: str) -> TracePage | None:
         return None
 
 
-async def _letters(actor_id: str) -> list[Letter] | None:
+async def _letters(actor_id: str) -> list[DeadLetter] | None:
     try:
-        return await services.current().given_up.of_actor(actor_id)
+        return await services.current().redrive.of_actor(actor_id)
     except StorageError:
         return None
 

@@ -14,7 +14,7 @@ from actors import services
 from actors.errors import InvalidMessage
 from actors.holdup import GRACE_US, Hold, Holdup, Usual, holdup_of
 from actors.message import address
-from actors.models import ActorAccess
+from actors.pages.access import write_down_all
 from actors.queues.port import MailboxState
 from actors.waiting import Wait
 from actors.watch import Account, ActorWatch
@@ -168,10 +168,5 @@ async def may_see_payloads(request: HttpRequest) -> bool:
 
 async def note_errors_seen(request: HttpRequest, rows: Sequence[ActorRow]) -> None:
     """Write down whose errors' texts were shown."""
-    user = await request.auser()
-    name = user.get_username() or getattr(user, "username", "")
-    await ActorAccess.objects.abulk_create(
-        ActorAccess(user=name, actor_id=row.actor_id, action="saw the last error of")
-        for row in rows
-        if row.text
-    )
+    shown = [row.actor_id for row in rows if row.text]
+    await write_down_all(request, [(actor_id, "saw the last error of") for actor_id in shown])

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET
 from actors import services
 from actors.errors import InvalidMessage
 from actors.message import address
-from actors.models import ActorAccess
+from actors.pages.access import write_down
 from storage import StorageError
 
 logger = logging.getLogger(__name__)
@@ -42,11 +42,7 @@ async def history(request: HttpRequest, actor_type: str, key: str) -> HttpRespon
             raise Http404("nothing is journaled of this actor")
     except StorageError as error:
         return _unanswered(error)
-    await ActorAccess.objects.acreate(
-        user=user.get_username() or getattr(user, "username", ""),
-        actor_id=actor_id,
-        action="downloaded the history of",
-    )
+    await write_down(request, actor_id, "downloaded the history of")
     response = StreamingHttpResponse(
         _sent(current.histories.export(actor_id), actor_id), content_type="application/jsonl"
     )
