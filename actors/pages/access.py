@@ -7,12 +7,7 @@ from collections.abc import Sequence
 from django.http import HttpRequest
 
 from actors.models import ActorAccess
-
-
-async def name_of(request: HttpRequest) -> str:
-    """Return the name by which the log knows whoever asks."""
-    user = await request.auser()
-    return user.get_username() or getattr(user, "username", "")
+from tracing.pages.who import who_asks
 
 
 async def write_down(request: HttpRequest, actor_id: str, action: str) -> None:
@@ -22,7 +17,7 @@ async def write_down(request: HttpRequest, actor_id: str, action: str) -> None:
 
 async def write_down_all(request: HttpRequest, done: Sequence[tuple[str, str]]) -> None:
     """Note several things at once: actors, and what was done to each."""
-    user = await name_of(request)
+    user = await who_asks(request)
     await ActorAccess.objects.abulk_create(
         ActorAccess(user=user, actor_id=actor_id, action=action) for actor_id, action in done
     )

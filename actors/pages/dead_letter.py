@@ -17,13 +17,14 @@ from actors import services
 from actors.deadletters import DeadLetter
 from actors.errors import ActorError, InvalidMessage, LetterGone, LetterResolved
 from actors.message import address
-from actors.pages.access import name_of, write_down
+from actors.pages.access import write_down
 from actors.pages.forms import FieldHint, field_hints
 from actors.pages.letter_rows import LetterRow, in_words, letter_address, may_resolve, may_see
 from actors.pages.letter_rows import with_fates as rows_of
 from actors.pages.payload import editable, json_object
 from storage import StorageError
 from tracing.pages.groups import group_address
+from tracing.pages.who import who_asks
 
 MAX_EDITED = 200_000
 """Characters of a payload that can be edited on a page."""
@@ -101,7 +102,7 @@ async def retry(request: HttpRequest, actor_type: str, key: str, message_id: str
     reason = request.POST.get("reason", "")
     if text is not None and not await may_see(request):
         raise PermissionDenied("editing a payload needs the permission tracing.view_payloads")
-    by = await name_of(request)
+    by = await who_asks(request)
     try:
         payload = None if text is None else _typed(text)
         sent = await services.current().redrive.retry(
@@ -133,7 +134,7 @@ async def discard(request: HttpRequest, actor_type: str, key: str, message_id: s
     reason = request.POST.get("reason", "")
     try:
         await services.current().redrive.discard(
-            actor_id, message_id, by=await name_of(request), reason=reason
+            actor_id, message_id, by=await who_asks(request), reason=reason
         )
     except InvalidMessage as error:
         return await _show(request, actor_type, key, message_id, Attempt(f"{error}."))

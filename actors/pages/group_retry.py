@@ -23,11 +23,12 @@ from django.views.decorators.http import require_http_methods
 from actors import services
 from actors.deadletters import UNRESOLVED, DeadLetter, LetterFilter
 from actors.errors import ActorError
-from actors.pages.access import name_of, write_down_all
+from actors.pages.access import write_down_all
 from actors.pages.dead_letters import GROUPING, letter_filter
 from actors.pages.letter_rows import LetterRow, in_words, may_resolve, may_see
 from actors.redrive import Outcome
 from storage import InvalidQuery, StorageError
+from tracing.pages.who import who_asks
 
 SHOWN = 20
 """Dead letters that the preview lists."""
@@ -170,7 +171,7 @@ async def _step(request: HttpRequest) -> HttpResponse:
     following, problem = cursor, ""
     try:
         step = await services.current().redrive.step(
-            criteria, by=await name_of(request), batch=batch, cursor=cursor
+            criteria, by=await who_asks(request), batch=batch, cursor=cursor
         )
     except InvalidQuery:
         raise BadRequest("this is no place in a group retry") from None

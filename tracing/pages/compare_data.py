@@ -19,6 +19,7 @@ from tracing.diff import Difference
 from tracing.models import PayloadAccess
 from tracing.pages.compare import compared
 from tracing.pages.trace import asked_row
+from tracing.pages.who import who_asks
 
 MAX_CHANGES = 100
 """Differences of one part that are shown."""
@@ -133,8 +134,7 @@ async def _open(
 
 
 async def _audit(request: HttpRequest, comparison: Comparison, reader: PairReader) -> None:
-    user = await request.auser()
-    name = user.get_username() or getattr(user, "username", "")
+    name = await who_asks(request)
     looks = [
         PayloadAccess(
             user=name, trace_id=tree.summary.trace_id, span_id=span.span_id, tab="compare"

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 from tracing.models import FailureRemark
 from tracing.pages.group import Refused, show
 from tracing.pages.groups import group_address, is_group
+from tracing.pages.who import who_asks
 from tracing.remarks import MAX_NOTE
 
 _SAID = {
@@ -37,7 +38,7 @@ async def remark(request: HttpRequest, fingerprint: str) -> HttpResponse:
         fingerprint=fingerprint,
         kind=kind,
         text=text,
-        user=user.get_username() or getattr(user, "username", ""),
+        user=await who_asks(request),
     )
     messages.success(request, _SAID[FailureRemark.Kind(kind)])
     return redirect(group_address(fingerprint))

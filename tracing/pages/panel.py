@@ -39,6 +39,7 @@ from tracing.pages.traffic import (
     effects_view,
     message_view,
 )
+from tracing.pages.who import who_asks
 from tracing.registry import SpanKind
 from tracing.resolve import Outcome, Resolved
 from tracing.tree import Span, TraceTree
@@ -161,9 +162,8 @@ async def load(
 
 async def write_down(request: HttpRequest, tree: TraceTree, span: Span, tab: str) -> None:
     """Note in the audit log that the user looked at data of a span."""
-    user = await request.auser()
     await PayloadAccess.objects.acreate(
-        user=user.get_username() or getattr(user, "username", ""),
+        user=await who_asks(request),
         trace_id=tree.summary.trace_id,
         span_id=span.span_id,
         tab=tab,
