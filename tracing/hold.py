@@ -6,17 +6,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tracing.registry import REGISTRY
+from tracing.registry import PROMOTING
 from tracing.spanlog import SpanLog
 
 MAX_PROMOTED = 50_000
 """Promoted traces remembered; one that is forgotten is promoted again by its next failure."""
-
-PROMOTING = frozenset(
-    kind.code
-    for kind in REGISTRY.values()
-    if kind.failed or kind.name in ("activity:retried", "saga:compensating")
-)
 
 
 @dataclass(slots=True)

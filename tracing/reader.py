@@ -20,7 +20,7 @@ from tracing.filters import FailureFilter, FailurePage, Trace, TraceFilter, Trac
 from tracing.pause import collector_paused
 from tracing.registry import REGISTRY
 from tracing.sink import read_summary
-from tracing.spanlog import logs_of
+from tracing.spanlog import SpanLog, logs_of
 from tracing.tally import Tally
 
 _TRACE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{7,63}\Z")
@@ -174,6 +174,7 @@ def _assemble(trace_id: str, bodies: Sequence[Mapping[str, Any]]) -> Trace | Non
 
 def _trace(trace_id: str, bodies: Sequence[Mapping[str, Any]]) -> Trace | None:
     events: list[Event] = []
+    logs: list[SpanLog] = []
     unreadable = unknown = stored = 0
     tally = Tally()
     for body in bodies:
@@ -183,6 +184,7 @@ def _trace(trace_id: str, bodies: Sequence[Mapping[str, Any]]) -> Trace | None:
                 unknown += 1
             else:
                 events.append(event)
+                logs.append(SpanLog.of(event))
         elif body.get("k") == SEGMENT:
             try:
                 decoded = segment.decode(body)
@@ -190,6 +192,7 @@ def _trace(trace_id: str, bodies: Sequence[Mapping[str, Any]]) -> Trace | None:
                 unreadable += 1
                 continue
             events += decoded.events
+            logs += decoded.logs
             unknown += decoded.unknown
             tally.merge(Tally(promoted=decoded.promoted))
         stored += len(msgspec.json.encode(body))
@@ -197,7 +200,7 @@ def _trace(trace_id: str, bodies: Sequence[Mapping[str, Any]]) -> Trace | None:
         return None
     distinct = list(dict.fromkeys(events))
     distinct.sort(key=lambda event: event.time_ns)
-    tally.add(logs_of(distinct))
+    tally.add(logs if len(distinct) == len(events) else logs_of(distinct))
     notices = []
     if unreadable:
         notices.append(f"{unreadable} of its segments cannot be read; their events are missing")

@@ -137,12 +137,16 @@ _TYPES = (
 REGISTRY: dict[str, EventType] = {kind.name: kind for kind in _TYPES}
 BY_CODE: dict[int, EventType] = {kind.code: kind for kind in _TYPES}
 CODES: dict[str, int] = {kind.name: kind.code for kind in _TYPES}
-NOTABLE = frozenset(
+PROMOTING = frozenset(
     kind.code
     for kind in _TYPES
-    if kind.failed
-    or kind.phase != "instant"
-    or kind.name in ("queue:dequeued", "message:retried", "activity:retried", "saga:compensating")
+    if kind.failed or kind.name in ("activity:retried", "saga:compensating")
+)
+"""Codes of the types that make an unsampled trace be kept."""
+NOTABLE = PROMOTING | frozenset(
+    kind.code
+    for kind in _TYPES
+    if kind.phase != "instant" or kind.name in ("queue:dequeued", "message:retried")
 )
 """Codes of the types that counts, summaries and failure lists look at; a few of each turn."""
 

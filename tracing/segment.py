@@ -22,7 +22,7 @@ reach in Cosmos DB.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -32,7 +32,7 @@ from tracing.containers import SEGMENT
 from tracing.errors import UnreadableSegment
 from tracing.event import Event
 from tracing.registry import BY_CODE
-from tracing.spanlog import Entry, SpanLog
+from tracing.spanlog import Entry, SpanLog, logs_of
 
 VERSION = 2
 
@@ -75,11 +75,13 @@ class Segment:
     """A decoded segment; `unknown` counts events of types that this version does not know.
 
     `promoted` is when a failure made its trace be kept (microseconds), 0 for a sampled trace.
+    `logs` are the same events as they are counted.
     """
 
     events: list[Event]
     unknown: int
     promoted: int = 0
+    logs: list[SpanLog] = field(default_factory=list, compare=False)
 
 
 def size(body: Mapping[str, Any]) -> int:
@@ -102,18 +104,25 @@ def decode(body: Mapping[str, Any]) -> Segment:
     if version not in (1, VERSION):
         raise UnreadableSegment(f"segment {body.get('id')} has version {version!r}")
     try:
-        events, unknown = _decode(body) if version == VERSION else segment_v1.decode(body)
-        return Segment(events, unknown, int(body.get("u", 0)))
+        promoted = int(body.get("u", 0))
+        if version == VERSION:
+            logs, unknown = _logs(body)
+            events = [event for log in logs for event in log.events()]
+            events.sort(key=_time)
+        else:
+            events, unknown = segment_v1.decode(body)
+            logs = logs_of(events)
+        return Segment(events, unknown, promoted, logs)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise UnreadableSegment(
             f"segment {body.get('id')} is broken ({type(error).__name__})"
         ) from None
 
 
-def _decode(body: Mapping[str, Any]) -> tuple[list[Event], int]:
+def _logs(body: Mapping[str, Any]) -> tuple[list[SpanLog], int]:
     heads, correlation, start_us = body["H"], body.get("C", ""), body["t0"]
     rows = msgspec.convert(body["L"], list[tuple[int, int, int, list[Entry]]])
-    events: list[Event] = []
+    logs: list[SpanLog] = []
     unknown = 0
     for number, attempt, after_us, entries in rows:
         span_id, parent, actor, name, message, partition = heads[number]
@@ -130,11 +139,12 @@ def _decode(body: Mapping[str, Any]) -> tuple[list[Event], int]:
         )
         for entry in entries:
             if entry.code in BY_CODE:
-                events.append(log.event(entry))
+                log.add(entry)
             else:
                 unknown += 1
-    events.sort(key=_time)
-    return events, unknown
+        if log.entries:
+            logs.append(log)
+    return logs, unknown
 
 
 def _time(event: Event) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from tracing.event import Event, Ref, RefKind
-from tracing.registry import BY_CODE, NOTABLE, REGISTRY
+from tracing.registry import BY_CODE, CODES, NOTABLE
 
 MAX_ENTRIES = 100
 """Entries of one log; whoever has more to tell begins another."""
@@ -99,10 +99,9 @@ class SpanLog(msgspec.Struct, gc=False):
         more = None
         if event.error_type is not None or event.fingerprint is not None or event.peer is not None:
             more = More(None, None, event.error_type, event.fingerprint, event.peer)
-        kind = REGISTRY.get(event.type)
         log.add(
             Entry(
-                0 if kind is None else kind.code,
+                CODES.get(event.type, 0),
                 event.time_ns - start_us * 1000,
                 event.duration_ns,
                 tuple(log._pointer(ref) for ref in event.refs),
