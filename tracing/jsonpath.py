@@ -69,6 +69,18 @@ def parse(text: str) -> Path:
     return tuple(steps)
 
 
+def ancestors(text: str) -> list[str]:
+    """Return the paths that lead to a path, the outermost first; none where it is no path."""
+    try:
+        keys = parse(text)
+    except ValueError:
+        return []
+    found = ["$"]
+    for key in keys[:-1]:
+        found.append(step(found[-1], key))
+    return found
+
+
 def look_up(value: Any, path: Path) -> Any:
     """Return what is at `path`, or `ABSENT`."""
     for key in path:

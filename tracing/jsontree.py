@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from tracing.jsonpath import step
+from tracing.diff import Difference
+from tracing.jsonpath import ancestors, step
 
 MAX_LINES = 2_000
 MAX_DEPTH = 60
 MAX_TEXT = 2_000
 MAX_PATH = 400
 """Characters of a path up to which a line tells it."""
+MAX_WAS = 80
+"""Characters of what a changed value was before."""
 
 LineKind = Literal["open", "close", "value", "cut"]
 
@@ -23,7 +26,8 @@ class Line:
     """One step of the tree: opens a container, closes it, or shows a value.
 
     `type` is "object", "array", "string", "number", "boolean" or "null"; `path` leads to the
-    value, where paths were asked for.
+    value, where paths were asked for. `mark` is "added" or "changed" where that is pointed out,
+    `was` what was there before.
     """
 
     kind: LineKind
@@ -32,6 +36,8 @@ class Line:
     text: str = ""
     folded: bool = False
     path: str = ""
+    mark: str = ""
+    was: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,22 @@ class Budget:
 
     lines: int = 8_000
     characters: int = 200_000
+
+
+class Marks:
+    """Values that a tree points out; what leads to them is open."""
+
+    def __init__(self, differences: Iterable[Difference]) -> None:
+        self.by_path: Mapping[str, Difference] = {each.path: each for each in differences}
+        self._above = {path for each in self.by_path for path in ancestors(each)}
+
+    def on(self, line: Line, path: str) -> Line:
+        """Return the line of the value at `path`, pointed out if it is one of them."""
+        found = self.by_path.get(path)
+        if found is not None:
+            was = "" if found.change == "added" else _leaf("", found.before, MAX_WAS, "").text
+            return replace(line, path=path, mark=found.change, was=was)
+        return replace(line, folded=False) if line.folded and path in self._above else line
 
 
 def visible(text: str, limit: int = MAX_TEXT) -> str:
@@ -101,7 +123,12 @@ class _Opened:
 
 
 def tree_lines(
-    value: Any, size: Size = FULL, budget: Budget | None = None, *, paths: bool = False
+    value: Any,
+    size: Size = FULL,
+    budget: Budget | None = None,
+    *,
+    paths: bool = False,
+    marks: Marks | None = None,
 ) -> list[Line]:
     """Return the lines of `value`; what exceeds the bounds is counted in a line of its own."""
     budget = budget or Budget()
@@ -126,16 +153,18 @@ def tree_lines(
         key, item = next(top.items)
         top.left -= 1
         depth = len(stack) - 1
-        path = "" if not paths else "$" if not depth else step(top.path, key)
+        path = "" if not (paths or marks) else "$" if not depth else step(top.path, key)
         name = "" if not depth else visible(str(key), 200) or '""'
-        told = path if len(path) <= MAX_PATH else ""
+        told = path if paths and len(path) <= MAX_PATH else ""
         if isinstance(item, dict | list) and item and depth < size.depth:
             line, opened = _open(name, item, size.unfolded <= depth, told, path)
             stack.append(opened)
         else:
             line = _leaf(name, item, min(size.text, max(80, room - used)), told)
+        if marks is not None:
+            line = marks.on(line, path)
         lines.append(line)
-        used += len(line.key) + len(line.text)
+        used += len(line.key) + len(line.text) + len(line.was)
     budget.lines -= len(lines)
     budget.characters -= used
     return lines

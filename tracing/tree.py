@@ -8,6 +8,7 @@ from functools import cached_property
 import msgspec
 
 from tracing.event import Event, Ref
+from tracing.history import History
 from tracing.registry import SpanKind
 from tracing.summary import Summary
 
@@ -95,6 +96,11 @@ class TraceTree:
     def failing(self) -> list[int]:
         """Positions of the spans that have errors of their own."""
         return [number for number, span in enumerate(self.spans) if span.errors]
+
+    @cached_property
+    def history(self) -> History:
+        """When the states of its actors changed."""
+        return History.of(self.spans)
 
     def span(self, span_id: str) -> Span | None:
         """Return the span of that id, or None."""

@@ -296,7 +296,7 @@ def test_attempts_are_nested_under_their_row(watched: Watched, site: str) -> Non
     attempts = rows(page).filter(has_text=re.compile("^attempt "))
     expect(attempts.first).to_contain_text("attempt 1")
     expect(rows(page)).to_have_count(before + attempts.count())
-    idle = page.get_by_role("button", name="Show idle time")
+    idle = page.get_by_role("button", name="Idle time")
     expect(idle).to_be_visible()
     expect(page.locator("#waterfall rect.gap").first).to_be_attached()
     idle.click()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracing.jsontree import BRIEF, FULL, SMALL, Budget, Line, Size, plain, tree_lines
+from tracing.diff import diff
+from tracing.jsontree import BRIEF, FULL, SMALL, Budget, Line, Marks, Size, plain, tree_lines
 
 
 def characters(lines: list[Line]) -> int:
@@ -72,3 +73,23 @@ def test_only_scalars_become_text() -> None:
     for _ in range(5_000):
         nested = {"a": nested}
     assert plain(nested) == "(1 key)"
+
+
+def test_what_changed_is_pointed_out_and_what_leads_to_it_is_open() -> None:
+    before: Any = {
+        "kept": {"deep": {"er": 1}},
+        "lines": [{"a": {"price": 3, "odd key": 1}}],
+        "x": 1,
+    }
+    after: Any = {"kept": {"deep": {"er": 1}}, "lines": [{"a": {"price": 4, "odd key": 2}}], "y": 2}
+    lines = tree_lines(after, SMALL, marks=Marks(diff(before, after).changes))
+    pointed_out = {(line.path, line.mark, line.was) for line in lines if line.mark}
+    assert pointed_out == {
+        ("$.lines[0].a.price", "changed", "3"),
+        ('$.lines[0].a["odd key"]', "changed", "1"),
+        ("$.y", "added", ""),
+    }
+    folded = {line.key: line.folded for line in lines if line.kind == "open"}
+    assert folded == {"": False, "kept": True, "deep": True, "lines": False, "0": False, "a": False}
+    hostile = tree_lines({"a": "new"}, marks=Marks(diff({"a": "x" * 9_000}, {"a": "new"}).changes))
+    assert len(hostile[1].was) < 150

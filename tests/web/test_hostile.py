@@ -125,7 +125,7 @@ async def test_every_page_of_a_hostile_trace_is_text(
     tree = await ran(loom, message_type)
     pages = [f"{panel}?tab={tab}" for panel in panels(tree) for tab in TABS]
     trace = f"/traces/{tree.summary.trace_id}/"
-    for where in ("/", "/traces/", "/failures/", trace, f"{trace}live/", *pages):
+    for where in ("/", "/traces/", "/failures/", trace, f"{trace}live/", f"{trace}states/", *pages):
         response = await client.get(where)
         assert response.status_code == 200, where
         check(text(response), where)

@@ -43,6 +43,7 @@ _MODULES = (
     "scale",
     "sequence",
     "tabs",
+    "travel",
     "words",
 )
 

@@ -1,4 +1,4 @@
-// What is shown, in the address: ?span= &tab= &detail= &zoom= &find= &only= &path= &idle=
+// What is shown, in the address: ?span= &tab= &detail= &zoom= &find= &only= &path= &idle= &at= &among=
 
 const TABS = ["waterfall", "sequence", "statistics", "events"];
 
@@ -15,6 +15,8 @@ export function readAddress() {
     only: query.get("only") === "1",
     path: query.get("path") === "1",
     idle: query.get("idle") === "1",
+    at: /^\d+(\.\d+)?$/.test(query.get("at") ?? "") ? Math.round(Number(query.get("at")) * 1e6) : null,
+    among: query.get("among") ?? "",
   };
 }
 
@@ -31,6 +33,8 @@ export function writeAddress(state) {
     only: state.only ? "1" : null,
     path: state.path ? "1" : null,
     idle: state.idle ? "1" : null,
+    at: state.at === null ? null : milliseconds(state.at),
+    among: state.at === null ? null : state.among,
   };
   for (const [name, value] of Object.entries(values)) {
     if (value) url.searchParams.set(name, value);

@@ -187,7 +187,7 @@ export class Chooser {
     if (!link || !this.view.address || event.defaultPrevented) return;
     const url = new URL(link.getAttribute("href"), location.href);
     const span = url.searchParams.get("span");
-    if (url.pathname !== this.view.address || !span || !this.view.trace.index.has(span)) return;
+    if (url.pathname !== this.view.address || !span) return;
     event.preventDefault();
     this.select(span, { centre: true });
   }

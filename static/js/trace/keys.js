@@ -3,7 +3,7 @@
 export function listen(actions) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, select, textarea, dialog")) return;
+    if (event.target.closest("input:not([type=range]), select, textarea, dialog")) return;
     const action = actions[event.key];
     const place = event.target;
     if (!action) return;

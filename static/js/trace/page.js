@@ -12,6 +12,7 @@ import { Overview } from "./overview.js";
 import { Panel } from "./panel.js";
 import { Scale } from "./scale.js";
 import { Tabs } from "./tabs.js";
+import { Travel } from "./travel.js";
 import { count, element } from "./words.js";
 
 const root = document.getElementById("trace");
@@ -27,6 +28,7 @@ const select = (id) => chooser.select(id);
 const finder = new Finder({ root, view, state, grid, chooser, save });
 const tabs = new Tabs(root, view, { select, change: changeTab });
 const overview = new Overview(document.getElementById("overview"), view, { zoom, select });
+const travel = new Travel({ root, view, state, save, reveal });
 const button = (name) => root.querySelector(`[data-${name}]`);
 let etag = null;
 
@@ -54,8 +56,17 @@ function zoom(range) {
   view.scale.zoom(state.zoom);
   grid.redrawBars();
   overview.draw();
+  travel.draw();
   toggles();
   save();
+}
+
+// Moves what is zoomed in on, so that a time is within.
+function reveal(time) {
+  const [from, to] = state.zoom ?? [0, Infinity];
+  if (time >= from && time <= to) return;
+  const low = Math.max(0, time - (to - from) / 2);
+  zoom([low, low + to - from]);
 }
 
 function zoomToSelection() {
@@ -150,6 +161,7 @@ async function refresh() {
     showWindow();
     tabs.forget();
     tabs.redraw();
+    travel.restore();
     showPath();
   }
   if (head.status === 200) {
@@ -182,6 +194,7 @@ root.addEventListener("click", (event) => {
   else if (on("close-panel")) chooser.close();
   else if (on("fold-all")) foldAll();
   else if (on("fit")) zoom(null);
+  else if (on("travel")) travel.toggle();
   else if (on("help")) document.getElementById("help").showModal();
   else if (on("path")) {
     state.path = !state.path;
@@ -201,6 +214,9 @@ listen({
   N: () => finder.step(-1),
   f: () => zoom(null),
   z: zoomToSelection,
+  t: () => address && travel.toggle(),
+  "[": () => travel.step(-1),
+  "]": () => travel.step(1),
   "/": () => {
     if (state.tab !== "waterfall") changeTab("waterfall");
     finder.focus();
@@ -230,6 +246,7 @@ async function start() {
   showWindow();
   chooser.restore();
   overview.draw();
+  travel.restore();
   root.dataset.ready = "";
   if (state.path) showPath();
   if (view.trace.doc.live && address) new Live(`${address}stream/`, refresh, showLive).start();
