@@ -422,6 +422,45 @@ def test_without_scripts_the_first_rows_are_a_table_with_links(
     context.close()
 
 
+def test_on_paper_every_row_is_there_in_light_colours(browser: Browser, traces: str) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    page = context.new_page()
+    go(page, f"{traces}/{SMALL}/")
+    page.keyboard.press("e")
+    expect(page.locator("#panel .bad").first).to_have_text("failed")
+    page.emulate_media(media="print", color_scheme="dark")
+    expect(rows(page)).to_have_count(900)
+    expect(page.locator("#trace-head h1")).to_be_visible()
+    expect(page.locator("#panel h2")).to_be_visible()
+    for chrome in (".topbar", "#overview", ".trace-bar", "#trace-head button.icon-button"):
+        expect(page.locator(chrome).first).to_be_hidden()
+    colours = page.evaluate(
+        """() => [document.body, document.querySelector("#panel")].map(
+            (each) => getComputedStyle(each).backgroundColor)"""
+    )
+    assert colours == ["rgb(255, 255, 255)"] * 2
+    tops = page.evaluate(
+        """() => [...document.querySelectorAll("#waterfall tbody tr")].map(
+            (row) => row.getBoundingClientRect().top)"""
+    )
+    assert tops == sorted(set(tops)), "rows lie on each other"
+    page.emulate_media(media="screen", color_scheme="dark")
+    expect(selected(page)).to_be_in_viewport()
+    assert rows(page).count() < 60
+    # Nine hundred rows take pages; those in sight would take two or three.
+    pages = len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4")))
+    assert pages > 10
+    assert rows(page).count() < 60
+    go(page, f"{traces}/{DEEP}/?span={9_000:016x}")
+    page.emulate_media(media="print")
+    expect(rows(page)).to_have_count(1_000)
+    expect(page.locator("[data-printed]")).to_have_text(
+        "Rows 8,500 to 9,499 of 10,000 are on paper."
+    )
+    expect(selected(page)).to_have_count(1)
+    context.close()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_every_view_fits_and_can_be_used_by_all(

@@ -1,10 +1,11 @@
 // The waterfall as a treegrid of which only the rows in sight are in the document.
 
 import { drawBars, fillRow, makeRow } from "./row.js";
-import { duration } from "./words.js";
+import { count, duration } from "./words.js";
 
 export const ROW = 28;
 const SPARE = 8;
+const MAX_PRINTED = 1_000;
 
 export class Grid {
   constructor(scroller, view) {
@@ -23,10 +24,43 @@ export class Grid {
     }, { passive: true });
     this.height = scroller.clientHeight;
     new ResizeObserver(() => this.resized()).observe(scroller);
+    this.printing = false;
+    addEventListener("beforeprint", () => this.print(true));
+    addEventListener("afterprint", () => this.print(false));
+    matchMedia("print").addEventListener("change", (event) => this.print(event.matches));
+  }
+
+  // On paper all rows are there, one below the other; of very many those around the active one.
+  print(on) {
+    const { outline, trace } = this.view;
+    if (!trace || on === this.printing) return;
+    this.printing = on;
+    this.table.classList.toggle("virtual", !on);
+    const note = this.scroller.parentElement.querySelector("[data-printed]");
+    note.hidden = true;
+    this.live = [];
+    this.body.replaceChildren();
+    if (!on) {
+      this.draw();
+      return;
+    }
+    const from = Math.max(0, Math.min(this.view.active - MAX_PRINTED / 2, outline.length - MAX_PRINTED));
+    const to = Math.min(outline.length, from + MAX_PRINTED);
+    for (let place = from; place < to; place += 1) {
+      const row = makeRow();
+      fillRow(row, place, this.view);
+      this.body.append(row);
+    }
+    if (to - from < outline.length) {
+      note.textContent = `Rows ${count(from + 1)} to ${count(to)} of ${count(outline.length)} are on paper.`;
+      note.hidden = false;
+    }
+    this.body.style.height = "";
   }
 
   // Draws what changed: rows are filled again, the place in the list stays.
   draw() {
+    if (this.printing) return;
     const { outline, trace } = this.view;
     if (!this.table.classList.contains("virtual")) {
       this.body.replaceChildren();
@@ -80,6 +114,7 @@ export class Grid {
   }
 
   place(refill) {
+    if (this.printing) return;
     const { outline } = this.view;
     const height = this.scroller.clientHeight || 600;
     const top = Math.floor(this.scroller.scrollTop / ROW);
