@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -383,6 +384,52 @@ def test_when_the_stream_drops_the_page_says_so_and_asks_by_itself(
     expect(page.locator(".live")).to_have_count(0, timeout=15_000)
     expect(page.locator(".trace-title .status")).to_have_text("completed")
     context.close()
+
+
+def test_a_trace_that_ends_before_its_rows_are_asked_for_is_told_as_ended(
+    watched: Watched, traces: str, folder: Path
+) -> None:
+    page, trace = watched.page, secrets.token_hex(16)
+    *begun, end = messages(trace, [None, 0])
+    write(folder, trace, begun)
+    ending = [end]
+
+    def rows_asked(route: Route) -> None:
+        write(folder, trace, ending)
+        ending.clear()
+        route.continue_()
+
+    page.route("**/rows/**", rows_asked)
+    page.goto(f"{traces}/{trace}/")
+    expect(page.locator(".trace-title .status")).to_have_text("completed")
+    expect(page.locator(".live")).to_have_count(0)
+
+
+def test_a_header_of_before_the_end_beside_rows_of_after_it_is_asked_for_again(
+    watched: Watched, traces: str, folder: Path
+) -> None:
+    page, trace = watched.page, secrets.token_hex(16)
+    *begun, end = messages(trace, [None, 0])
+    write(folder, trace, begun)
+    ending, held = [end], []
+    go(page, f"{traces}/{trace}/")
+
+    def header_asked(route: Route) -> None:
+        answer = route.fetch()
+        write(folder, trace, ending)
+        ending.clear()
+        route.fulfill(response=answer)
+        while held:
+            held.pop().continue_()
+
+    page.route("**/rows/**", lambda route: held.append(route) if ending else route.continue_())
+    page.route("**/live/", header_asked)
+    write(
+        folder, trace, [Event("queue:enqueued", trace, "7" * 16, None, end.time_ns, "New/1", "x")]
+    )
+    ending.append(Event("message:completed", trace, "7" * 16, None, end.time_ns + 9, "New/1", "x"))
+    expect(page.locator(".trace-title .status")).to_have_text("completed")
+    expect(page.locator(".live")).to_have_count(0)
 
 
 def test_an_exported_trace_is_opened_from_its_file(

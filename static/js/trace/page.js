@@ -174,7 +174,12 @@ async function refresh() {
     if (pill && shown) pill.textContent = shown;
     countErrors();
   }
-  return view.trace.doc.live;
+  return running();
+}
+
+// The header and the rows are read one after the other, and either may be the older one.
+function running() {
+  return view.trace.doc.live || document.getElementById("trace-head").hasAttribute("data-live");
 }
 
 function showLive(status) {
@@ -249,7 +254,7 @@ async function start() {
   travel.restore();
   root.dataset.ready = "";
   if (state.path) showPath();
-  if (view.trace.doc.live && address) new Live(`${address}stream/`, refresh, showLive).start();
+  if (address && running()) new Live(`${address}stream/`, refresh, showLive).start();
 }
 
 start();
