@@ -140,7 +140,13 @@ def _span(span_id: str, events: list[Event]) -> Span:
             attempts.append(Attempt(event.attempt, event.time_ns, None, None))
         elif what.ends and attempts and attempts[-1].ended_ns is None:
             begun = attempts[-1]
-            attempts[-1] = Attempt(begun.number, begun.started_ns, event.time_ns, event.error_type)
+            attempts[-1] = Attempt(
+                begun.number,
+                begun.started_ns,
+                event.time_ns,
+                event.error_type,
+                event.type == "turn:suspended",
+            )
         if what.counted:
             failures, failure = failures + 1, event
     kind = kind or REGISTRY[first.type].span

@@ -77,8 +77,8 @@ class Row:
         left, right = self.left, self.right
         if left is None or right is None:
             return False
-        return (len(left.attempts), left.errors, left.error_type) != (
-            len(right.attempts),
+        return (left.tries, left.errors, left.error_type) != (
+            right.tries,
             right.errors,
             right.error_type,
         )

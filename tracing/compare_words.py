@@ -63,8 +63,8 @@ def _ending(span: Span) -> list[Word]:
     if state == "done":
         return [Word(" completed")]
     words = [Word(" failed with "), Word(span.error_type or "an error", True)]
-    if len(span.attempts) > 1:
-        words.append(Word(f" after {len(span.attempts):,} attempts"))
+    if span.tries > 1:
+        words.append(Word(f" after {span.tries:,} attempts"))
     return words
 
 

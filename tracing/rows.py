@@ -18,7 +18,7 @@ from its row's start; rows are numbered over the whole trace, depth first.
 | `t` `d` `h` | per row: start, duration, and time until first handled, -1 when it never was |
 | `f` | per row: 1 failed, 2 open, 4 has errors of its own, 8 has errors below |
 | `x` | pairs [row here, error type] |
-| `A` | [row here, (number, start, end or -1, error type) per attempt], where it is not plain |
+| `A` | [row here, (number, start, end or -1, error type or -2: waits) per attempt], if not plain |
 | `o` | of a trace that is not here as a whole: [row, start, duration, colour, failed] of some |
 """
 
@@ -33,12 +33,13 @@ from tracing.registry import SpanKind
 from tracing.tree import Span, TraceTree
 from tracing.waterfall import COLOURS, actor_colours, bounds
 
-VERSION = 1
+VERSION = 2
 WINDOW = 10_000
 """Rows sent at most."""
 MAX_ERRORS = 2_000
 SAMPLE = 2_000
 FAILED, OPEN, ERRORS, BELOW = 1, 2, 4, 8
+SUSPENDED = -2
 _FAILURES = frozenset({"message:failed", "activity:failed", "activity:retried", "foreign:failed"})
 _KINDS = tuple(SpanKind)
 
@@ -154,7 +155,7 @@ class _Columns:
             yield attempt.number
             yield attempt.started_ns - span.start_ns
             yield -1 if attempt.ended_ns is None else attempt.ended_ns - span.start_ns
-            yield self._number(attempt.error_type)
+            yield SUSPENDED if attempt.suspended else self._number(attempt.error_type)
 
     def _number(self, text: str | None) -> int:
         if not text:

@@ -14,7 +14,8 @@ from tracing.summary import Summary
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One attempt at handling a message or running an activity. Nanoseconds since the epoch.
+    """One attempt at handling a message or running an activity, or a part of one between waits.
+    Nanoseconds since the epoch.
 
     A struct, as spans are: there are many of them, and these are made several times faster.
     """
@@ -25,7 +26,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     """None while it runs."""
     error_type: str | None
     suspended: bool = False
-    """It ended by waiting for an event or a time, and another one goes on with the work."""
+    """It ended by waiting for an event or a time, and the next one goes on with the same try."""
 
 
 class Span(msgspec.Struct):
@@ -58,6 +59,12 @@ class Span(msgspec.Struct):
     depth: int = 0
     failed_below: int = 0
     children: list[Span] = msgspec.field(default_factory=list)
+
+    @property
+    def tries(self) -> int:
+        """How often it was tried: going on after a wait is not another try."""
+        ended = sum(not attempt.suspended for attempt in self.attempts)
+        return ended + bool(self.attempts and self.attempts[-1].suspended)
 
     def refs(self) -> list[Ref]:
         """Return the references of all events, each once, in order of appearance."""

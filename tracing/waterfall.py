@@ -149,5 +149,5 @@ def _row(span: Span, begin: int, end: int, colours: dict[str, int]) -> Row:
         errors=span.errors,
         failed_below=span.failed_below,
         error_type=span.error_type or "",
-        attempts=len(span.attempts),
+        attempts=span.tries,
     )

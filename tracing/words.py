@@ -35,7 +35,7 @@ def sentence(tree: TraceTree) -> list[Word]:
                 Word(span.actor or "", True),
                 Word(" is failing at "),
                 Word(span.name, True),
-                Word(f" and will be tried again: {_count(len(span.attempts), 'attempt')} so far, "),
+                Word(f" and will be tried again: {_count(span.tries, 'attempt')} so far, "),
                 Word(span.error_type or "", True),
             ]
         return [
@@ -56,7 +56,7 @@ def _failure(dead: list[Span], messages: list[Span]) -> list[Word]:
         Word(first.actor or "", True),
         Word(" failed handling "),
         Word(first.name, True),
-        Word(f" after {_count(max(1, len(first.attempts)), 'attempt')}: "),
+        Word(f" after {_count(max(1, first.tries), 'attempt')}: "),
         Word(first.error_type or "an error", True),
     ]
     others = len(dead) - 1

@@ -185,6 +185,11 @@ def test_find_counts_steps_negates_and_leaves_out(watched: Watched, traces: str)
         ("type=order -type=order", "none"),
         ('name=ship actor="Order/3"', None),
         ("nobody", "none"),
+        ("-error", "898"),
+        ("error=", "2"),
+        ("status=failed", "2"),
+        ("-status=done", "2"),
+        ("status=open", "none"),
     ):
         find.fill(text)
         if found is None:
@@ -303,6 +308,35 @@ def test_attempts_are_nested_under_their_row(watched: Watched, site: str) -> Non
     idle.click()
     expect(page.locator("#waterfall rect.gap")).to_have_count(0)
     expect(page).to_have_url(re.compile("idle=1"))
+
+
+def test_a_turn_that_waited_is_one_attempt_in_parts(
+    watched: Watched, traces: str, folder: Path
+) -> None:
+    page, trace, span = watched.page, secrets.token_hex(16), "8" * 16
+    start = time.time_ns() - 60 * SECOND
+    told = [
+        ("queue:enqueued", 0),
+        ("message:started", 10),
+        ("turn:suspended", 20),
+        ("message:started", 50),
+        ("message:completed", 60),
+    ]
+    events = [
+        Event(kind, trace, span, None, start + at * 1_000_000, "Loan/1", "decide", 1)
+        for kind, at in told
+    ]
+    write(folder, trace, events)
+    go(page, f"{traces}/{trace}/")
+    parts = rows(page).first.locator("[data-attempts]")
+    expect(parts).to_have_text("waited")
+    kinds = rows(page).first.locator(".bars rect:not(.gap)")
+    assert [bar.get_attribute("class") for bar in kinds.all()] == [
+        *("waiting", "handling", "backoff", "handling")
+    ]
+    parts.click()
+    expect(rows(page).nth(1)).to_contain_text("attempt 1until it waited")
+    expect(rows(page).nth(2)).to_contain_text("attempt 1, went on")
 
 
 def test_keys_are_told_and_the_link_is_copied(watched: Watched, traces: str) -> None:

@@ -54,6 +54,29 @@ def test_waiting_and_handling_are_told_apart() -> None:
     assert span.end_ns - span.start_ns == 10_000_000
 
 
+def test_going_on_after_a_wait_is_no_other_attempt() -> None:
+    events = [
+        event("queue:enqueued", 1, at=0, attempt=0),
+        event("message:started", 1, at=1),
+        event("turn:suspended", 1, at=2, name="decision"),
+    ]
+    (span,) = tree_of(events).spans
+    assert span.tries == 1
+    events += [
+        event("message:started", 1, at=90),
+        event("message:failed", 1, at=91, error_type="Boom"),
+        event("message:started", 1, at=95, attempt=2),
+        event("message:dead_lettered", 1, at=96, attempt=2, error_type="Boom"),
+    ]
+    tree = tree_of(events)
+    (span,) = tree.spans
+    assert [attempt.suspended for attempt in span.attempts] == [True, False, False]
+    assert span.tries == 2
+    assert "after 2 attempts" in "".join(word.text for word in sentence(tree))
+    ((_, *parts),) = rows_document(tree)["A"]
+    assert parts[3] == -2
+
+
 def test_attempts_of_one_message_share_a_span() -> None:
     tree = tree_of(
         [

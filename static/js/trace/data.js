@@ -4,6 +4,7 @@ export const FAILED = 1;
 export const OPEN = 2;
 export const ERRORS = 4;
 export const BELOW = 8;
+const WAITS = -2;
 
 export class Trace {
   constructor(doc) {
@@ -88,7 +89,7 @@ export class Trace {
     if (known) return known;
     if (this.handled[row] < 0) return [];
     const end = this.has(row, OPEN) ? -1 : this.took[row];
-    return [{ number: 1, start: this.handled[row], end, error: -1 }];
+    return [{ number: 1, start: this.handled[row], end, error: -1, waits: false }];
   }
 
   // The parts of a row's bar: [kind, start, end], in nanoseconds from the trace's start.
@@ -117,7 +118,8 @@ export class Trace {
 function attempts(flat) {
   const found = [];
   for (let at = 0; at < flat.length; at += 4) {
-    found.push({ number: flat[at], start: flat[at + 1], end: flat[at + 2], error: flat[at + 3] });
+    const error = flat[at + 3];
+    found.push({ number: flat[at], start: flat[at + 1], end: flat[at + 2], error: Math.max(error, -1), waits: error === WAITS });
   }
   return found;
 }

@@ -1,18 +1,20 @@
-// Finding in a trace: words, key=value, and -what for what does not match.
+// Finding in a trace: words, key=value, key= for any value, and -what for what does not match.
 
-const KEYS = new Set(["actor", "type", "name", "error", "kind"]);
+import { ERRORS, FAILED, OPEN } from "./data.js";
+
+const KEYS = new Set(["actor", "type", "name", "error", "kind", "status"]);
 
 export function parse(text) {
   const terms = [];
-  for (const [, minus, key, quoted, plain] of text.matchAll(/(-?)(?:([a-z]+)=)?(?:"([^"]*)"?|([^\s"]+))/gi)) {
+  for (const [, minus, key, quoted, plain] of text.matchAll(/(-?)(?:([a-z]+)=)?(?:"([^"]*)"?|([^\s"]*))/gi)) {
+    const not = minus === "-";
     const value = (quoted ?? plain ?? "").toLowerCase();
-    if (!value) continue;
     const known = key && KEYS.has(key.toLowerCase());
-    terms.push({
-      not: minus === "-",
-      key: known ? key.toLowerCase() : null,
-      value: key && !known ? `${key}=${value}`.toLowerCase() : value,
-    });
+    if (known) terms.push({ not, key: key.toLowerCase(), value });
+    else if (key) terms.push({ not, key: null, value: `${key}=${value}`.toLowerCase() });
+    // A key alone: what has none of it.
+    else if (not && KEYS.has(value)) terms.push({ not, key: value, value: "" });
+    else if (value) terms.push({ not, key: null, value });
   }
   return terms;
 }
@@ -33,16 +35,23 @@ export function find(trace, text) {
 function test(trace, lower, { not, key, value }) {
   const holds = lower.map((text) => text.includes(value));
   const types = lower.map((text) => text.split("/", 1)[0] === value);
-  const at = (table, number) => number !== undefined && number >= 0 && table[number];
+  const at = (table, number) => number !== undefined && number >= 0 && (!value || table[number]);
   const ways = {
     actor: (row) => at(holds, trace.actor[row]),
     type: (row) => at(types, trace.actor[row]),
     name: (row) => at(holds, trace.name[row]),
     error: (row) => at(holds, trace.errorOf.get(row)),
     kind: (row) => trace.kindOf(row).startsWith(value),
+    status: (row) => statusOf(trace, row).startsWith(value),
   };
   const one = key
     ? ways[key]
     : (row) => ways.name(row) || ways.actor(row) || ways.error(row) || trace.ids[row] === value;
   return not ? (row) => !one(row) : one;
+}
+
+function statusOf(trace, row) {
+  if (trace.has(row, FAILED)) return "failed";
+  if (trace.has(row, OPEN)) return "open";
+  return trace.has(row, ERRORS) ? "recovered" : "done";
 }

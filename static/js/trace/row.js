@@ -82,20 +82,29 @@ export function fillRow(row, place, view) {
   const tries = trace.attempts(at);
   parts.attempts.hidden = sub !== SPAN || tries.length < 2;
   if (tries.length > 1) {
-    parts.attempts.textContent = `${count(tries.length)} attempts`;
+    parts.attempts.textContent = tried(tries);
     parts.attempts.setAttribute("aria-expanded", String(outline.openAttempts.has(trace.ids[at])));
   }
   drawBars(row, view);
+}
+
+// Going on after a wait is not another attempt.
+function tried(parts) {
+  const waits = parts.filter((each) => each.waits).length;
+  const attempts = parts.length - waits + (parts.at(-1).waits ? 1 : 0);
+  if (attempts > 1) return `${count(attempts)} attempts`;
+  return waits > 1 ? `waited ${count(waits)}×` : "waited";
 }
 
 function words(parts, trace, at, sub, group) {
   const kind = trace.kindOf(at);
   if (sub >= 0) {
     const attempt = trace.attempts(at)[sub];
-    parts.title.textContent = `attempt ${attempt.number || sub + 1}`;
+    const onward = trace.attempts(at)[sub - 1]?.waits;
+    parts.title.textContent = `attempt ${attempt.number || sub + 1}${onward ? ", went on" : ""}`;
     parts.actor.textContent = "";
     parts.error.textContent = attempt.error < 0 ? "" : trace.strings[attempt.error];
-    parts.kind.textContent = "";
+    parts.kind.textContent = attempt.waits ? "until it waited" : "";
     parts.took.textContent = attempt.end < 0 ? "…" : duration(attempt.end - attempt.start);
   } else if (group) {
     parts.title.textContent = `${count(group.members.length)} × ${trace.nameOf(at)}`;
