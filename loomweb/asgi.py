@@ -18,16 +18,18 @@ from django.conf import settings
 
 from loomweb import collector, wiring
 from loomweb.config import ConfigError
+from loomweb.static_serving import StaticFiles
 from storage import StorageError
 from tracing.live import streams
 
 logger = logging.getLogger(__name__)
+_http = StaticFiles(_django)
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Handle the lifespan here and leave the rest to Django."""
+    """Handle the lifespan here and leave the rest to Django, but for static files."""
     if scope["type"] != "lifespan":
-        await _django(scope, receive, send)
+        await _http(scope, receive, send)
         return
     while True:
         message = await receive()
