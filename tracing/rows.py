@@ -27,7 +27,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tracing.idle import idle_gaps
 from tracing.jsontree import visible
 from tracing.registry import SpanKind
 from tracing.tree import Span, TraceTree
@@ -77,7 +76,7 @@ def rows_document(
         "begin": begin / 1e6,
         "duration": end - begin,
         "live": tree.summary.live,
-        "gaps": idle_gaps(tree),
+        "gaps": tree.gaps,
         "errors": _errors(tree, begin),
         "types": [visible(name, 200) for name in list(colours)[:COLOURS]],
         "K": list(_KINDS),

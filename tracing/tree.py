@@ -9,6 +9,7 @@ import msgspec
 
 from tracing.event import Event, Ref
 from tracing.history import History
+from tracing.idle import idle_gaps
 from tracing.registry import SpanKind
 from tracing.summary import Summary
 
@@ -103,6 +104,11 @@ class TraceTree:
     def failing(self) -> list[int]:
         """Positions of the spans that have errors of their own."""
         return [number for number, span in enumerate(self.spans) if span.errors]
+
+    @cached_property
+    def gaps(self) -> list[tuple[int, int]]:
+        """The long stretches without any work, in nanoseconds from the trace's start."""
+        return idle_gaps(self.spans, *self.bounds)
 
     @cached_property
     def history(self) -> History:

@@ -62,7 +62,7 @@ const waiting = document.querySelector("[data-reload]");
 if (waiting) setTimeout(() => location.reload(), Number(waiting.dataset.reload));
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.target.closest("input, select, textarea")) return;
+  if (event.key !== "/" || event.defaultPrevented || event.target.closest("input, select, textarea")) return;
   const find = document.querySelector("[data-find], .jump input");
   if (find) {
     event.preventDefault();

@@ -6,6 +6,7 @@ from tests.builders import TRACE, event
 from tracing import Event, Ref, RefKind, Trace
 from tracing.build import build_tree
 from tracing.history import History
+from tracing.spanlog import logs_of
 from tracing.tally import Tally
 
 ORDER, SHELF = "Order/1", "Shelf/1"
@@ -21,7 +22,7 @@ def journal(first: int, count: int, actor: str = ORDER) -> Ref:
 
 def history(*events: Event) -> History:
     tally = Tally()
-    tally.add(events)
+    tally.add(logs_of(events))
     ordered = sorted(events, key=lambda each: each.time_ns)
     return build_tree(Trace(tally.summary(TRACE), ordered, [])).history
 

@@ -22,6 +22,7 @@ from tracing import Event, Outcome, Ref, RefKind, Resolved, Resolvers, Source, T
 from tracing.models import PayloadAccess
 from tracing.pages.states import MAX_ACTORS, milliseconds
 from tracing.sink import TraceSink
+from tracing.spanlog import logs_of
 
 Login = Callable[..., Awaitable[AsyncClient]]
 
@@ -177,7 +178,7 @@ def changed(actor: str, at: int = 1) -> list[Event]:
 
 async def store(loom: Loom, events: list[Event]) -> None:
     sink = TraceSink(loom.containers["trace-events"], writer="w")
-    await sink.store(sink.batch(events))
+    await sink.store(sink.batch(logs_of(events)))
 
 
 async def test_of_many_actors_those_are_loaded_that_something_happened_to_last(

@@ -14,7 +14,7 @@ export class Travel {
     this.table = document.getElementById("waterfall");
     this.box = document.getElementById("states");
     this.steps = null;
-    this.wanted = 0;
+    this.wanted = null;
     this.snap = false;
     if (this.box) this.listen();
   }
@@ -53,8 +53,8 @@ export class Travel {
       ArrowUp: () => this.step(1),
       PageDown: () => this.step(-PAGE),
       PageUp: () => this.step(PAGE),
-      Home: () => this.steps && this.go(this.steps.first),
-      End: () => this.steps && this.go(this.steps.last),
+      Home: () => this.whenKnown(() => this.go(this.steps.first)),
+      End: () => this.whenKnown(() => this.go(this.steps.last)),
       Escape: () => this.close(),
     }[event.key];
     if (!action) return;
@@ -93,14 +93,19 @@ export class Travel {
       this.toggle();
       return;
     }
-    if (!this.steps) {
-      this.wanted = by;
-      return;
-    }
-    const { at } = this.state;
-    const { times } = this.steps;
-    const next = by > 0 ? times.filter((time) => time > at) : times.filter((time) => time < at).reverse();
-    if (next.length) this.go(next[Math.min(Math.abs(by), next.length) - 1]);
+    this.whenKnown(() => {
+      const { at } = this.state;
+      const { times } = this.steps;
+      const next = by > 0 ? times.filter((time) => time > at) : times.filter((time) => time < at).reverse();
+      if (next.length) this.go(next[Math.min(Math.abs(by), next.length) - 1]);
+    });
+  }
+
+  // Does something now, or as soon as it is known where the changes are.
+  whenKnown(action) {
+    if (this.steps) {
+      if (this.steps.marks.length) action();
+    } else this.wanted = action;
   }
 
   go(time) {
@@ -183,9 +188,8 @@ export class Travel {
     const moment = this.snap ? this.steps.times.findLast((time) => time <= this.state.at) : undefined;
     this.snap = false;
     if (moment !== undefined && moment !== this.state.at) this.go(moment);
-    // Asked for before it was known where the changes are.
-    if (this.wanted) this.step(this.wanted);
-    this.wanted = 0;
+    this.wanted?.();
+    this.wanted = null;
     box.scrollTop = top;
     const card = box.querySelector(".state-card.now, .state-card.hit");
     if (card && card.offsetTop + 40 > box.scrollTop + box.clientHeight) box.scrollTop = card.offsetTop - head.offsetHeight;
