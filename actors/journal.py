@@ -262,3 +262,13 @@ class Journal:
             cursor = page.cursor
             if cursor is None:
                 return records
+
+    async def find(self, message_id: str) -> JournalRecord | None:
+        """Return a record that a turn of this message wrote, whichever its actor; None without one.
+
+        Asks every partition: for a person who has only the id.
+        """
+        page = await self._container.query(
+            Query(where=(Where("messageId", "=", message_id),), limit=1)
+        )
+        return next((JournalRecord.from_document(found.body) for found in page.documents), None)

@@ -17,6 +17,7 @@ from actors.actor import Actor
 from actors.archive import MESSAGE_ARCHIVE, MessageArchive
 from actors.changes import PathHistory
 from actors.deadletters import DEAD_LETTERS, DeadLetters
+from actors.finder import MessageFinder
 from actors.history import HistoryExporter
 from actors.inbox import ACTOR_EVENTS, Inbox
 from actors.inspect import ActorInspector
@@ -155,7 +156,9 @@ class Loom:
                 }
             ),
         )
-        self.paths = PathHistory(journal, self.state_store, containers[MESSAGE_ARCHIVE.name])
+        archive = containers[MESSAGE_ARCHIVE.name]
+        self.paths = PathHistory(journal, self.state_store, archive)
+        self.messages = MessageFinder(archive, journal)
         self.executor = ActivityExecutor()
 
     def start_worker(self, *actor_types: type[Actor]) -> ActorWorker:

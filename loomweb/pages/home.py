@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from actors.queues import Depth
 from loomweb import overview, wiring
 from loomweb.heatmap import Heatmap, heatmap
+from loomweb.lookup import LONGEST as LONGEST_ID
+from loomweb.lookup import lead
 from loomweb.wiring import Loom
 from tracing.analytics import Statistics
 from tracing.pages.groups import GroupRow, group_rows
@@ -24,7 +23,6 @@ from tracing.pages.listing import ask
 from tracing.pages.ranges import DEFAULT, LONGEST, Range, chosen, in_words, ranges, until
 from tracing.summary import Summary
 
-_TRACE_ID = re.compile(r"[0-9a-f]{32}\Z")
 GROUPS = EDGES = 8
 COUNTING_NS = 30_000_000_000
 """A run so new may not be counted yet: writers save their rollups every few seconds."""
@@ -71,15 +69,22 @@ class HomePage:
     nav: str = "home"
 
 
+@dataclass(frozen=True, slots=True)
+class NowherePage:
+    """Shown for an id that leads nowhere. `problem` says why that is not certain."""
+
+    wanted: str
+    problem: str | None
+    nav: str = "home"
+
+
 @require_GET
 async def home(request: HttpRequest) -> HttpResponse:
-    """Show the numbers of a range, or go to the trace or actor that `?q=` names."""
-    wanted = request.GET.get("q", "").strip()
-    if _TRACE_ID.match(wanted.lower()):
-        return redirect("tracing:trace", trace_id=wanted.lower())
-    if wanted:
-        return redirect(f"{reverse('tracing:traces')}?{urlencode({'actor': wanted[:300]})}")
+    """Show the numbers of a range, or go to whatever has the id in `?q=`."""
     loom = wiring.current()
+    wanted = request.GET.get("q", "").strip()[:LONGEST_ID]
+    if wanted:
+        return await _go(request, loom, wanted)
     since = chosen(request.GET.get("since", ""), DEFAULT)
     now_ns = time.time_ns()
     (numbers, problem), (depth, _) = await asyncio.gather(
@@ -97,6 +102,14 @@ async def home(request: HttpRequest) -> HttpResponse:
         tracing_on=loom.writer is not None,
     )
     return render(request, "loomweb/home.html", {"page": page})
+
+
+async def _go(request: HttpRequest, loom: Loom, wanted: str) -> HttpResponse:
+    address, problem = await ask(lead(loom, wanted), None)
+    if address is not None:
+        return redirect(address)
+    page = NowherePage(wanted, problem)
+    return render(request, "loomweb/nowhere.html", {"page": page}, status=503 if problem else 404)
 
 
 async def _depth(loom: Loom) -> Depth | None:

@@ -1,0 +1,72 @@
+"""`MessageFinder`: where a message went, for a person who has nothing but its id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from actors.errors import InvalidMessage
+from actors.journal import Journal, JournalRecord
+from actors.message import Message
+from storage import Container
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFound:
+    """A message by its id.
+
+    Attributes:
+        actor_id: whom it was for, "Type/key".
+        trace_id, span_id: where its handling is traced; None when it is not, or nobody knows.
+    """
+
+    actor_id: str
+    trace_id: str | None
+    span_id: str | None
+
+
+class MessageFinder:
+    """Finds messages in the archive, by way of the journal of whoever handled them."""
+
+    def __init__(self, archive: Container, journal: Journal) -> None:
+        self._archive = archive
+        self._journal = journal
+
+    async def find(self, message_id: str) -> MessageFound | None:
+        """Return where the message went; None when nothing tells.
+
+        The archive is partitioned by run. A message that began one is its own run; of any other,
+        the journal of its actor names the run.
+
+        Raises:
+            storage.StorageError: a store does not answer.
+        """
+        message = await self._archived(message_id, message_id)
+        if message is None:
+            record = await self._journal.find(message_id)
+            if record is None:
+                return None
+            run = await self._run(record)
+            message = None if run is None else await self._archived(message_id, run)
+            if message is None:
+                return MessageFound(record.actor_id, None, None)
+        trace = message.trace
+        if trace is None:
+            return MessageFound(message.actor_id, None, None)
+        return MessageFound(message.actor_id, trace.trace_id, trace.span_id)
+
+    async def _run(self, found: JournalRecord) -> str | None:
+        """Return the run of a message; only the record that ended its turn names it."""
+        for record in await self._journal.of_message(found.actor_id, found.message_id):
+            run = record.entries[-1].data.get("correlationId")
+            if isinstance(run, str):
+                return run
+        return None
+
+    async def _archived(self, message_id: str, run: str) -> Message | None:
+        found = await self._archive.read_many([(message_id, run)])
+        for document in found.values():
+            try:
+                return Message.from_document(document.body)
+            except InvalidMessage:
+                return None
+        return None
