@@ -1,4 +1,7 @@
-// What every page has: theme switch, relative times, copy buttons.
+// What every page has: theme and time zone, copy buttons, keys.
+
+import { listenForKeys } from "./keys.js";
+import { keepTimes } from "./time.js";
 
 const root = document.documentElement;
 
@@ -16,26 +19,8 @@ document.querySelector("[data-theme-toggle]")?.addEventListener("click", () => {
   document.dispatchEvent(new CustomEvent("loom:theme"));
 });
 
-const STEPS = [[60, "second"], [60, "minute"], [24, "hour"], [Infinity, "day"]];
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "short" });
-
-function ago(date) {
-  let amount = (date - Date.now()) / 1000;
-  for (const [size, unit] of STEPS) {
-    if (Math.abs(amount) < size) return relative.format(Math.round(amount), unit);
-    amount /= size;
-  }
-  return "";
-}
-
-function refreshTimes() {
-  for (const time of document.querySelectorAll("time[data-ago]")) {
-    time.textContent = ago(new Date(time.dateTime));
-  }
-}
-refreshTimes();
-setInterval(refreshTimes, 10_000);
-document.addEventListener("htmx:afterSwap", refreshTimes);
+keepTimes();
+listenForKeys();
 
 async function copy(button, text) {
   try {
@@ -60,12 +45,3 @@ document.addEventListener("htmx:afterRequest", (event) => {
 
 const waiting = document.querySelector("[data-reload]");
 if (waiting) setTimeout(() => location.reload(), Number(waiting.dataset.reload));
-
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "/" || event.defaultPrevented || event.target.closest("input, select, textarea")) return;
-  const find = document.querySelector("[data-find], .jump input");
-  if (find) {
-    event.preventDefault();
-    find.focus();
-  }
-});

@@ -98,10 +98,24 @@ def countdown(nanoseconds: int) -> SafeString:
 
 
 @register.filter
-def clock(nanoseconds: int) -> str:
-    """Write the time of day with milliseconds and the zone."""
+def clock(nanoseconds: int) -> SafeString:
+    """Write date, time with milliseconds, and the zone, which a person can switch."""
     moment = datetime.fromtimestamp(nanoseconds / 1e9, UTC)
-    return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03d} UTC"
+    text = moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03d} UTC"
+    return _absolute(moment, "millisecond", text)
+
+
+@register.filter
+def second(moment: datetime) -> SafeString:
+    """Write an aware time to the second, and the zone, which a person can switch."""
+    text = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return _absolute(moment, "second", text)
+
+
+def _absolute(moment: datetime, style: str, text: str) -> SafeString:
+    return format_html(
+        '<time datetime="{}" data-clock="{}">{}</time>', moment.isoformat(), style, text
+    )
 
 
 @register.filter
