@@ -49,7 +49,7 @@ async def test_every_kind_of_id_leads_to_what_has_it(loom: Loom, client: AsyncCl
 async def test_a_message_whose_archive_has_expired_leads_to_its_actor(
     loom: Loom, client: AsyncClient
 ) -> None:
-    trace, run, message = await an_order(loom)
+    _, run, message = await an_order(loom)
     archive = loom.containers["message-archive"]
     document = await archive.read(message, run)
     await archive.delete(message, run, if_etag=document.etag)
