@@ -13,10 +13,11 @@ from loomweb.heatmap import Heatmap
 from tracing.analytics import Edge, Slot, Statistics
 from tracing.rollup import OTHERS
 from tracing.templatetags.loom import count, duration, percent, rate
+from tracing.timeaxis import Mark
+from tracing.waterfall import COLOURS
 
 _NS = 1_000_000_000
-_HOUR, _DAY = 3_600, 86_400
-COLOURS = 20
+_HOUR = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class SlotRow:
     label: str
     query: str
     slot: Slot
+    begins: datetime
+    style: Literal["minute", "hour"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,36 +149,21 @@ def slot_rows(now: Statistics) -> list[SlotRow]:
                 }
             ),
             slot,
+            datetime.fromtimestamp(slot.start_ns // _NS, UTC),
+            "minute" if now.slot_seconds < _HOUR else "hour",
         )
         for slot in now.slots
     ]
 
 
-def ticks(from_ns: int, to_ns: int) -> list[tuple[str, int, str]]:
-    """Return marks of the time axis: position in per cent, milliseconds, and what they say."""
-    start, end = from_ns // _NS, to_ns // _NS
-    length = end - start
-    steps = ((1_800, 300), (2 * _HOUR, 900), (2 * _DAY, 4 * _HOUR))
-    step = next((step for most, step in steps if length <= most), _DAY)
-    return [
-        (
-            f"{100 * (at - start) / length:.2f}%",
-            at * 1_000,
-            datetime.fromtimestamp(at, UTC).strftime("%-d %b" if step == _DAY else "%H:%M"),
-        )
-        for at in range(-(-start // step) * step, end, step)
-    ]
-
-
 def chart_data(
-    now: Statistics, rows: Sequence[SlotRow], heat: Heatmap | None, marks: Sequence[Any]
+    now: Statistics, rows: Sequence[SlotRow], heat: Heatmap | None, ticks: Sequence[Mark]
 ) -> dict[str, Any]:
     """Return what the charts draw, for a script. Latencies are milliseconds."""
     return {
         "from": now.from_ns // 1_000_000,
         "to": now.to_ns // 1_000_000,
         "slot": now.slot_seconds * 1_000,
-        "labels": [row.label for row in rows],
         "queries": [row.query for row in rows],
         "handled": [slot.handled for slot in now.slots],
         "failed": [slot.failed for slot in now.slots],
@@ -187,7 +175,7 @@ def chart_data(
                 ("p99", [slot.p99 for slot in now.slots]),
             )
         },
-        "ticks": [[at, label] for _, at, label in marks],
+        "ticks": [[mark.at_ms, mark.style] for mark in ticks],
         "heat": heat
         and {
             "bounds": [bound / 1e6 for bound in heat.bounds],

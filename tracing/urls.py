@@ -26,6 +26,7 @@ from tracing.pages import (
 app_name = "tracing"
 urlpatterns = [
     path("traces/", traces.traces, name="traces"),
+    path("traces/newer/", traces.newer, name="traces-newer"),
     path("traces/upload/", trace_files.upload, name="trace-upload"),
     path("traces/<str:trace_id>/", trace.trace, name="trace"),
     path("traces/<str:trace_id>/live/", trace.live, name="trace-live"),

@@ -18,10 +18,14 @@ from loomweb.lookup import LONGEST as LONGEST_ID
 from loomweb.lookup import lead
 from loomweb.wiring import Loom
 from tracing.analytics import Statistics
+from tracing.filters import TraceFilter, TracePage
 from tracing.pages.groups import GroupRow, group_rows
 from tracing.pages.listing import ask
 from tracing.pages.ranges import DEFAULT, LONGEST, Range, chosen, in_words, ranges, until
+from tracing.pages.scatter import MOST as MOST_POINTS
+from tracing.pages.scatter import Scatter, scatter
 from tracing.summary import Summary
+from tracing.timeaxis import Mark, marks
 
 GROUPS = EDGES = 8
 COUNTING_NS = 30_000_000_000
@@ -42,8 +46,9 @@ class Numbers:
     slots: list[overview.SlotRow]
     busiest: overview.SlotRow | None
     heat: Heatmap | None
-    ticks: list[tuple[str, int, str]]
+    ticks: list[Mark]
     chart: dict[str, Any]
+    scatter: Scatter | None
     edges: list[overview.EdgeRow]
     more_edges: list[overview.EdgeRow]
     groups: list[GroupRow]
@@ -118,12 +123,14 @@ async def _depth(loom: Loom) -> Depth | None:
 
 async def _numbers(loom: Loom, since: str, now_ns: int) -> Numbers | None:
     now = await loom.analytics.statistics(*until(since, now_ns))
-    before, groups, latest = await asyncio.gather(
+    before, groups, latest, traces = await asyncio.gather(
         loom.analytics.statistics(2 * now.from_ns - now.to_ns, now.from_ns),
         loom.analytics.with_first_seen(now.groups[:GROUPS]),
         _latest(loom, now),
+        loom.reader.find_traces(TraceFilter(started_from=now.from_ns), limit=MOST_POINTS),
     )
-    return _prepared(now, before, await group_rows(groups, since), latest, since, now_ns)
+    rows = await group_rows(groups, since)
+    return _prepared(now, before, rows, latest, traces, since, now_ns)
 
 
 async def _latest(loom: Loom, now: Statistics) -> Summary | None:
@@ -137,20 +144,22 @@ def _prepared(
     before: Statistics,
     groups: list[GroupRow],
     latest: Summary | None,
+    traces: TracePage,
     since: str,
     now_ns: int,
 ) -> Numbers:
     slots, heat = overview.slot_rows(now), heatmap(now.slots)
     edges = overview.edge_rows(now.edges)
-    marks = overview.ticks(now.from_ns, now.to_ns)
+    ticks = marks(now.from_ns, now.to_ns)
     return Numbers(
         statistics=now,
         tiles=overview.tiles(now, before, now_ns),
         slots=slots,
         busiest=overview.busiest(slots),
         heat=heat,
-        ticks=marks,
-        chart=overview.chart_data(now, slots, heat, marks),
+        ticks=ticks,
+        chart=overview.chart_data(now, slots, heat, ticks),
+        scatter=scatter(traces, now.from_ns, now.to_ns),
         edges=edges[:EDGES],
         more_edges=edges[EDGES:],
         groups=groups,

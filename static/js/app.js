@@ -1,6 +1,7 @@
 // What every page has: theme and time zone, copy buttons, keys.
 
 import { listenForKeys } from "./keys.js";
+import { keepRange } from "./range.js";
 import { keepTimes } from "./time.js";
 
 const root = document.documentElement;
@@ -20,6 +21,7 @@ document.querySelector("[data-theme-toggle]")?.addEventListener("click", () => {
 });
 
 keepTimes();
+keepRange();
 listenForKeys();
 
 async function copy(button, text) {

@@ -1,5 +1,8 @@
 // The charts of Home. What they draw stands in the page as JSON, and below them as a table.
 
+import { listen } from "./brush.js";
+import { shifted, written } from "./time.js";
+
 const charts = document.querySelector(".charts");
 const source = document.getElementById("home-data");
 
@@ -43,6 +46,16 @@ function open(data, slot) {
   if (data.queries[slot]) location.href = `${charts.dataset.traces}?${data.queries[slot]}`;
 }
 
+function openRange(data, [start, end]) {
+  const slots = data.queries.length;
+  const at = (share) => data.from + Math.min(slots - 1, Math.floor(share * slots)) * data.slot;
+  location.href = `${charts.dataset.traces}?from=${at(start)}&to=${at(end) + data.slot}`;
+}
+
+function labelOf(data, slot) {
+  return written(new Date(data.from + slot * data.slot), data.slot < 3_600_000 ? "minute" : "hour");
+}
+
 function layoutOf(box, data, colours, yaxis) {
   return {
     margin: { l: 56, r: 8, t: 8, b: 26 },
@@ -57,9 +70,9 @@ function layoutOf(box, data, colours, yaxis) {
     barmode: "stack",
     xaxis: {
       type: "date",
-      range: [data.from, data.to],
-      tickvals: data.ticks.map(([at]) => at),
-      ticktext: data.ticks.map(([, label]) => label),
+      range: [shifted(data.from), shifted(data.to)],
+      tickvals: data.ticks.map(([at]) => shifted(at)),
+      ticktext: data.ticks.map(([at, style]) => written(new Date(at), style)),
       hoverformat: data.slot < 3_600_000 ? "%H:%M" : "%-d %b %H:%M",
       showgrid: false,
       zeroline: false,
@@ -73,7 +86,7 @@ function layoutOf(box, data, colours, yaxis) {
 }
 
 function messages(box, data, colours) {
-  const starts = data.labels.map((_, at) => data.from + at * data.slot);
+  const starts = data.queries.map((_, at) => shifted(data.from + at * data.slot));
   const bar = (name, y, color, text) => ({
     type: "bar",
     name,
@@ -97,7 +110,7 @@ function messages(box, data, colours) {
 }
 
 function times(box, data, colours) {
-  const middles = data.labels.map((_, at) => data.from + (at + 0.5) * data.slot);
+  const middles = data.queries.map((_, at) => shifted(data.from + (at + 0.5) * data.slot));
   const line = (name, color, dash) => ({
     type: "scatter",
     mode: "lines+markers",
@@ -158,7 +171,7 @@ function followHeat(data) {
     const box = cells.getBoundingClientRect();
     const place = (part, whole, steps) => Math.min(steps - 1, Math.max(0, Math.floor((part / whole) * steps)));
     return [
-      place(event.clientX - box.left, box.width, data.labels.length),
+      place(event.clientX - box.left, box.width, data.queries.length),
       rows - 1 - place(event.clientY - box.top, box.height, rows),
     ];
   };
@@ -166,7 +179,7 @@ function followHeat(data) {
     const [column, row] = at(event);
     const [from, to] = [data.heat.bounds[row], data.heat.bounds[row + 1]];
     cursor.setAttribute("x", column);
-    readout.textContent = `${data.labels[column]} · ${duration(from)} – ${duration(to)} · ${counts.get(`${column} ${row}`) ?? 0}`;
+    readout.textContent = `${labelOf(data, column)} · ${duration(from)} – ${duration(to)} · ${counts.get(`${column} ${row}`) ?? 0}`;
   });
   cells.addEventListener("pointerleave", () => {
     readout.textContent = "";
@@ -177,6 +190,12 @@ function followHeat(data) {
 async function start() {
   const data = JSON.parse(source.textContent);
   followHeat(data);
+  // A chart's own area of the plot, or all of one that is nothing else.
+  const plotOf = (target) => {
+    const box = target.closest("[data-span]");
+    return box && (box.querySelector(".nsewdrag") ?? (box.matches("svg") ? box : null));
+  };
+  listen(plotOf, (_, { x }) => openRange(data, x), { flat: true });
   let library;
   try {
     library = await plotly();
@@ -189,6 +208,7 @@ async function start() {
   await draw(library, data);
   const again = () => draw(library, data);
   document.addEventListener("loom:theme", again);
+  document.addEventListener("loom:zone", again);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
 }
 

@@ -39,7 +39,7 @@ export function shifted(milliseconds) {
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-// `style`: "minute" 15:04 · "hour" 26 Nov 15:04 · "day" 26 Nov · "second", "millisecond" the whole time.
+// `style`: "moment" 15:04:05 · "minute" 15:04 · "hour" 26 Nov 15:04 · "day" 26 Nov · "second", "millisecond" the whole time.
 export function written(date, style) {
   const shown = new Date(shifted(date.getTime()));
   const minute = `${two(shown.getUTCHours())}:${two(shown.getUTCMinutes())}`;
@@ -48,6 +48,7 @@ export function written(date, style) {
   if (style === "day") return day;
   if (style === "hour") return `${day} ${minute}`;
   const iso = shown.toISOString();
+  if (style === "moment") return iso.slice(11, 19);
   return `${iso.slice(0, 10)} ${iso.slice(11, style === "second" ? 19 : 23)} ${offset(date)}`;
 }
 
@@ -73,6 +74,9 @@ function show(time) {
 
 export function refreshTimes() {
   for (const time of document.querySelectorAll("time[data-ago], time[data-clock]")) show(time);
+  for (const mark of document.querySelectorAll("text[data-at]")) {
+    mark.textContent = written(new Date(Number(mark.dataset.at)), mark.dataset.clock);
+  }
 }
 
 function name() {

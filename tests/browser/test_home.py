@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -65,7 +66,9 @@ def test_a_click_into_a_chart_opens_the_traces_of_that_time(
     x = box["x"] + box["width"] * (busiest + 0.5) / len(data["handled"])
     page.mouse.move(x, box["y"] + box["height"] * 0.6)
     if "heat" in chart:
-        expect(page.locator("[data-readout]")).to_contain_text(data["labels"][busiest])
+        begins = (data["from"] + busiest * data["slot"]) / 1_000
+        label = datetime.fromtimestamp(begins, UTC).strftime("%H:%M")
+        expect(page.locator("[data-readout]")).to_contain_text(label)
     else:
         expect(page.locator("[data-chart=messages] .hoverlayer .legend")).to_contain_text(
             f"{data['handled'][busiest]} handled"

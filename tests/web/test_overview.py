@@ -101,18 +101,6 @@ def test_the_queue_has_tiles_of_its_own() -> None:
     assert overview.queue_tiles(Depth(0, 0, 0, 0, None), START)[0].value == "–"
 
 
-@pytest.mark.parametrize(
-    ("minutes", "labels"),
-    [(15, 3), (60, 4), (24 * 60, 6), (7 * 24 * 60, 7)],
-)
-def test_the_time_axis_has_a_few_round_marks(minutes: int, labels: int) -> None:
-    marks = overview.ticks(START, START + minutes * MINUTE)
-    assert labels - 1 <= len(marks) <= labels + 1
-    for place, at, _ in marks:
-        assert 0 <= float(place.rstrip("%")) < 100
-        assert START // 1_000_000 <= at < START // 1_000_000 + minutes * 60_000
-
-
 def test_slots_lead_to_their_traces() -> None:
     (found,) = overview.slot_rows(statistics(row(), slot(0, 5)))
     start = START // 1_000_000

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 from django_htmx.http import HttpResponseClientRedirect
@@ -18,7 +20,9 @@ from tracing import services
 from tracing.filters import TraceFilter, TracePage
 from tracing.pages.listing import PAGE, Place, ask, cursor_of, place, render_list
 from tracing.pages.ranges import CHOICES, since_ns
+from tracing.pages.scatter import Scatter, scatter, with_more
 from tracing.summary import TraceStatus
+from tracing.waterfall import COLOURS
 
 _HEX_ID = re.compile(r"[0-9a-fA-F]{32}\Z")
 
@@ -85,24 +89,105 @@ class TracesPage:
 
     form: TracesForm
     page: TracePage
-    longest_ns: int
     place: Place
     problem: str | None
     between: tuple[int, int] | None
     """The range that a chart asked for, nanoseconds."""
+    scatter: Scatter | None
+    """Above the first page alone."""
+    newer: str | None
+    """Where to ask whether newer traces match; None when nothing newer can."""
     nav: str = "traces"
+
+    @property
+    def longest_ns(self) -> int:
+        return max((trace.duration_ns for trace in self.page.traces), default=0)
+
+    @property
+    def colours(self) -> dict[str, int]:
+        """A colour per actor type on the page, by sorted type."""
+        types = {name for trace in self.page.traces for name in trace.actor_types}
+        return {name: at % COLOURS for at, name in enumerate(sorted(types))}
+
+
+@dataclass(frozen=True, slots=True)
+class NewerPage:
+    """What the template of the pill shows: how many, and the list that has them."""
+
+    count: int
+    more: bool
+    ask: str
+    address: str
 
 
 @require_GET
 async def traces(request: HttpRequest) -> HttpResponse:
     """Show traces, newest first; with htmx, only the table."""
+    form, criteria = _asked(request)
+    reader, now_ns = services.current().reader, time.time_ns()
+    page, problem = await ask(
+        reader.find_traces(criteria, cursor=cursor_of(request), limit=PAGE), TracePage([], None)
+    )
+    identifier = form.cleaned_data.get("actor", "").strip()
+    if _HEX_ID.match(identifier) and not page.traces and problem is None:
+        # No first message has this correlation id: it is a trace's.
+        trace = reverse("tracing:trace", args=[identifier.lower()])
+        htmx = request.htmx  # type: ignore[attr-defined]
+        return HttpResponseClientRedirect(trace) if htmx else redirect(trace)
+    for name in ("least", "most"):
+        # A list that silently ignored a bound would mislead; htmx does not render the form again.
+        for error in form.errors.get(name, ()):
+            page, problem = TracePage([], None), str(error)
+    first = cursor_of(request) is None and problem is None
+    drawn, _ = await ask(with_more(reader, criteria, page), page) if first else (page, None)
+    return render_list(
+        request,
+        "traces",
+        TracesPage(
+            form,
+            page,
+            place(request, page.cursor),
+            problem,
+            _between(request),
+            _scatter(drawn, criteria, now_ns) if first else None,
+            _newer(request, page, criteria, now_ns) if first else None,
+        ),
+    )
+
+
+@require_GET
+async def newer(request: HttpRequest) -> HttpResponse:
+    """Say how many traces that match began after the ones that a person looks at."""
+    after = request.GET.get("after", "")
+    if not (after.isascii() and after.isdigit() and len(after) <= 20):
+        raise Http404("it does not say after what")
+    _, criteria = _asked(request)
+    # Times are stored in microseconds.
+    criteria = replace(criteria, started_from=(int(after) // 1_000 + 1) * 1_000)
+    page, _ = await ask(
+        services.current().reader.find_traces(criteria, limit=PAGE), TracePage([], None)
+    )
+    query = {k: v for k, v in request.GET.items() if v and k not in ("after", "cursor")}
+    return render(
+        request,
+        "tracing/_newer.html",
+        {
+            "page": NewerPage(
+                len(page.traces),
+                page.cursor is not None,
+                request.get_full_path(),
+                f"{reverse('tracing:traces')}?{urlencode(query)}",
+            )
+        },
+    )
+
+
+def _asked(request: HttpRequest) -> tuple[TracesForm, TraceFilter]:
     form = TracesForm(request.GET)
     form.full_clean()
-    values = form.cleaned_data
-    between = _between(request)
+    values, between = form.cleaned_data, _between(request)
     identifier = values.get("actor", "").strip()
-    hexadecimal = bool(_HEX_ID.match(identifier))
-    criteria = TraceFilter(
+    return form, TraceFilter(
         status=TraceStatus(values["status"]) if values.get("status") else None,
         started_from=between[0] if between else since_ns(values.get("since", "")),
         started_to=between[1] if between else None,
@@ -114,25 +199,21 @@ async def traces(request: HttpRequest) -> HttpResponse:
         shortest=values.get("least"),
         longest=values.get("most"),
     )
-    reader = services.current().reader
-    page, problem = await ask(
-        reader.find_traces(criteria, cursor=cursor_of(request), limit=PAGE), TracePage([], None)
-    )
-    if hexadecimal and not page.traces and problem is None:
-        # No first message has this correlation id: it is a trace's.
-        trace = reverse("tracing:trace", args=[identifier.lower()])
-        htmx = request.htmx  # type: ignore[attr-defined]
-        return HttpResponseClientRedirect(trace) if htmx else redirect(trace)
-    for name in ("least", "most"):
-        # A list that silently ignored a bound would mislead; htmx does not render the form again.
-        for error in form.errors.get(name, ()):
-            page, problem = TracePage([], None), str(error)
-    longest = max((trace.duration_ns for trace in page.traces), default=0)
-    return render_list(
-        request,
-        "traces",
-        TracesPage(form, page, longest, place(request, page.cursor), problem, between),
-    )
+
+
+def _scatter(found: TracePage, criteria: TraceFilter, now_ns: int) -> Scatter | None:
+    until = criteria.started_to
+    if until is None and criteria.started_from is not None:
+        until = now_ns
+    return scatter(found, criteria.started_from, until)
+
+
+def _newer(request: HttpRequest, page: TracePage, criteria: TraceFilter, now_ns: int) -> str | None:
+    if criteria.started_to is not None and criteria.started_to <= now_ns:
+        return None
+    after = page.traces[0].started_ns if page.traces else now_ns
+    query = {k: v for k, v in request.GET.items() if v}
+    return f"{reverse('tracing:traces-newer')}?{urlencode({**query, 'after': after})}"
 
 
 def _given(values: dict[str, Any], name: str) -> str | None:

@@ -33,6 +33,15 @@ def duration(nanoseconds: int | None) -> str:
 
 
 @register.filter
+def decade(nanoseconds: int) -> str:
+    """Write a power of ten of nanoseconds as the mark of a scale: 1 ms, 10 s, 100 µs."""
+    for size, unit in ((1_000_000_000, "s"), *_UNITS[2:]):
+        if nanoseconds >= size:
+            return f"{nanoseconds // size:,} {unit}"
+    return f"{nanoseconds} ns"
+
+
+@register.filter
 def count(number: int | None) -> str:
     """Write a number with thousands separators."""
     return "–" if number is None else f"{number:,}"
