@@ -99,7 +99,7 @@ async def panel(request: HttpRequest, trace_id: str, span_id: str) -> HttpRespon
     asked = request.GET.get("tab", "")
     tab = asked if asked in names else names[0]
     loaded = await load(request, tree, span, tab, subject.wanted(tab))
-    view = _view(subject, tab, loaded)
+    view = panel_view(subject, tab, loaded)
     htmx = request.htmx  # type: ignore[attr-defined]
     response = render(
         request, "tracing/_panel.html" if htmx else "tracing/span.html", {"page": view}
@@ -184,7 +184,8 @@ def _file(resolved: Resolved) -> HttpResponse:
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
-def _view(subject: Subject, tab: str, loaded: Loaded) -> PanelView:
+def panel_view(subject: Subject, tab: str, loaded: Loaded) -> PanelView:
+    """Return what the panel shows of a span: of the tab that is asked for, what was loaded."""
     span, turn, trace_id = subject.span, subject.turn, subject.trace_id
     letter = None if turn is None else dead_letter_of(turn)
     view = PanelView(trace_id, span, None if turn is span else turn, tab, subject.tabs, letter)

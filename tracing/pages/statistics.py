@@ -60,13 +60,14 @@ async def trace_statistics(request: HttpRequest, trace_id: str) -> HttpResponse:
             status=404,
         )
     large = len(tree.spans) > MANY
-    view = await asyncio.to_thread(_view, tree) if large else _view(tree)
+    view = await asyncio.to_thread(statistics_view, tree) if large else statistics_view(tree)
     htmx = request.htmx  # type: ignore[attr-defined]
     template = "tracing/_statistics.html" if htmx else "tracing/statistics.html"
     return render(request, template, {"page": view})
 
 
-def _view(tree: TraceTree) -> StatisticsView:
+def statistics_view(tree: TraceTree) -> StatisticsView:
+    """Return the statistics of a trace, the longest of its lines and stretches."""
     lines, colours = statistics(tree), actor_colours(tree)
     begin, _ = bounds(tree)
     path = critical_path(tree)
