@@ -97,11 +97,14 @@ class Guide:
 
     def _fields(self) -> Section:
         order = WORKFLOWS["order"]
-        form = form_class(order.input_type, prefix="guide")
-        fresh = WorkflowCard(order, form(), [WaitingRun("Order/42", _NOWHERE)], more=True)
+        forms = {name: form_class(order.input_type, prefix=name) for name in ("new", "bad", "not")}
+        mistaken = {"bad-item": "", "bad-quantity": "0", "bad-restocked_after": "1"}
+        waiting = [WaitingRun("Order/42", _NOWHERE)]
+        fresh = WorkflowCard(order, forms["new"](), waiting, more=True)
+        denied = WorkflowCard(order, forms["not"](), [], more=False)
         wrong = WorkflowCard(
             order,
-            form({"guide-item": "", "guide-quantity": "0", "guide-restocked_after": "1"}),
+            forms["bad"](mistaken),
             [],
             more=False,
             problem="The queue does not answer. Nothing was started.",
@@ -111,13 +114,14 @@ class Guide:
             for label, card, may in (
                 ("With defaults", fresh, True),
                 ("Refused", wrong, True),
-                ("Without the permission", fresh, False),
+                ("Without the permission", denied, False),
             )
         ]
         return Section("forms", "Cards and forms", "Made from a workflow's input type.", samples)
 
     def _filters(self) -> Section:
-        empty, set_ = TracesForm({}), TracesForm({"status": "failed", "least": "soon"})
+        empty = TracesForm({}, auto_id="empty_%s")
+        set_ = TracesForm({"status": "failed", "least": "soon"}, auto_id="set_%s")
         samples = [
             Sample("Empty", self._part("tracing/_filters.html", page=self._traces([], form=empty))),
             Sample(

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.cosmos_server import skip_or_fail
+from tests.cosmos_server import ROOT, skip_or_fail
 from tests.processes import serving
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -48,6 +50,16 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield opened
         opened.close()
+
+
+def counted(page: Page, site: str) -> None:
+    """Wait until Home shows the numbers of what ran: they are saved every few seconds."""
+    for _ in range(40):
+        page.goto(f"{site}/")
+        if page.locator(".charts").count():
+            return
+        time.sleep(0.5)
+    raise AssertionError("Home shows no numbers")
 
 
 class Watched:

@@ -9,10 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Watched
-from tests.cosmos_server import ROOT, skip_or_fail
 
 pytestmark = pytest.mark.browser
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def open_trace(page: Page, site: str, workflow: str, status: str = "completed") -> None:
@@ -115,56 +113,6 @@ def test_filters_change_the_list_and_the_address_without_a_reload(
     assert page.evaluate("() => window.loomStayed") is True
     page.go_back()
     expect(page.locator("a.row-link")).to_have_count(4)
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-def test_every_page_is_silent_fits_its_window_and_can_be_used_by_all(
-    browser: Browser, site: str, theme: str, width: int
-) -> None:
-    if not AXE.exists():
-        skip_or_fail("axe-core is not installed: run `npm install`")
-    context = browser.new_context(
-        viewport={"width": width, "height": 900 if width == 1440 else 844},
-        color_scheme=theme,  # type: ignore[arg-type]
-        # axe is put into the page by the test, which the page's own policy forbids.
-        bypass_csp=True,
-    )
-    watched = Watched(context.new_page())
-    page = watched.page
-    page.goto(f"{site}/failures/")
-    failed = page.locator("#results a.row-link", has_text="OutOfStock").get_attribute("href")
-    page.goto(f"{site}/traces/?type=Counter")
-    wide = page.locator("a.row-link").last.get_attribute("href")
-    problems = []
-    for address in (
-        "/traces/",
-        "/failures/",
-        "/workflows/",
-        "/workflows/chain/",
-        "/system/",
-        "/system/events/",
-        "/audit/",
-        failed,
-        wide,
-        "/traces/?status=completed&type=Nobody",
-    ):
-        page.goto(f"{site}{address}")
-        page.wait_for_load_state("networkidle")
-        overflow = page.evaluate(
-            "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert overflow <= 0, f"{address} is {overflow} px too wide at {width}"
-        page.add_script_tag(content=AXE.read_text())
-        found = page.evaluate("async () => (await axe.run()).violations")
-        problems += [
-            f"{address}: {rule['id']} {[node['target'] for node in rule['nodes']][:3]}"
-            for rule in found
-            if rule["impact"] in ("serious", "critical")
-        ]
-    context.close()
-    assert problems == []
-    assert watched.complaints == []
 
 
 def test_the_theme_can_be_switched_and_is_remembered(watched: Watched, site: str) -> None:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Watched
-from tests.browser.test_dashboard import AXE
-from tests.cosmos_server import skip_or_fail
+from tests.browser.conftest import Watched, counted
 
 pytestmark = pytest.mark.browser
 
 
 def open_home(page: Page, site: str, query: str = "") -> None:
     """Open Home once what ran has been counted, and wait for its charts."""
-    for _ in range(40):
+    counted(page, site)
+    if query:
         page.goto(f"{site}/{query}")
-        if page.locator(".charts").count():
-            break
-        time.sleep(0.5)
     expect(page.locator("[data-chart=times] .scatterlayer .trace")).to_have_count(3)
 
 
@@ -143,42 +138,3 @@ def test_without_scripts_the_numbers_can_still_be_read(
     expect(page.locator(".charts ~ .as-table a.row-link").first).to_be_visible()
     expect(page.locator("[data-heat] path").first).to_be_visible()
     context.close()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 800, 390])
-def test_home_is_silent_fits_its_window_and_can_be_used_by_all(
-    browser: Browser, site: str, theme: str, width: int
-) -> None:
-    if not AXE.exists():
-        skip_or_fail("axe-core is not installed: run `npm install`")
-    context = browser.new_context(
-        viewport={"width": width, "height": 844},
-        color_scheme=theme,  # type: ignore[arg-type]
-        # axe is put into the page by the test, which the page's own policy forbids.
-        bypass_csp=True,
-    )
-    watched = Watched(context.new_page())
-    page = watched.page
-    open_home(page, site)
-    group = page.locator(".groups a.above").first.get_attribute("href")
-    problems = []
-    for address in ("/", "/?since=7d", "/failures/", group):
-        page.goto(f"{site}{address}")
-        page.wait_for_load_state("networkidle")
-        for summary in page.locator("main summary").all():
-            summary.click()
-        overflow = page.evaluate(
-            "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert overflow <= 0, f"{address} is {overflow} px too wide at {width}"
-        page.add_script_tag(content=AXE.read_text())
-        found = page.evaluate("async () => (await axe.run()).violations")
-        problems += [
-            f"{address}: {rule['id']} {[node['target'] for node in rule['nodes']][:3]}"
-            for rule in found
-            if rule["impact"] in ("serious", "critical")
-        ]
-    context.close()
-    assert problems == []
-    assert watched.complaints == []
