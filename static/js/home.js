@@ -6,7 +6,18 @@ import { shifted, written } from "./time.js";
 const charts = document.querySelector(".charts");
 const source = document.getElementById("home-data");
 
-function plotly() {
+// The numbers come first: the library is many times heavier than the page.
+function painted() {
+  return new Promise((resolve) => {
+    new PerformanceObserver((_, observer) => {
+      observer.disconnect();
+      resolve();
+    }).observe({ type: "paint", buffered: true });
+  });
+}
+
+async function plotly() {
+  await painted();
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = charts.dataset.plotly;

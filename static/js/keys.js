@@ -32,7 +32,7 @@ export function listenForKeys() {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input, select, textarea, dialog")) return;
     if (event.key === "/") {
-      const find = document.querySelector("[data-find], .jump input");
+      const find = document.querySelector("[data-find]") ?? document.querySelector(".jump input");
       if (find) {
         event.preventDefault();
         find.focus();

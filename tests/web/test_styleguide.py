@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import accumulate
 
 import pytest
 from django.conf import settings
@@ -55,6 +56,8 @@ async def test_it_is_there_for_development_alone(
 def test_a_style_sheet_names_tokens_and_no_values_of_its_own(sheet: object) -> None:
     css = rules(sheet.read_text())  # type: ignore[attr-defined]
     assert "!important" not in css
+    depths = list(accumulate((char == "{") - (char == "}") for char in css))
+    assert min(depths) == depths[-1] == 0
     physical = r"(?:^|[{;\s])((?:margin|padding|border)-(?:left|right|top|bottom)|left|right|top"
     assert re.findall(physical + r"|bottom|width|max-width|min-width)\s*:", css) == []
     known = set(re.findall(r"(--[a-z0-9-]+):", css)) | set(re.findall(r"(--[a-z0-9-]+):", TOKENS))
