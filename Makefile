@@ -1,11 +1,12 @@
 # make run: everything on this machine, at http://127.0.0.1:8000/
 # make test: every test that can run here; it ends with what was skipped and why.
+# make screenshots: pictures of every page, into docs/images/.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: run test check clean
+.PHONY: run test check screenshots clean
 
 run: $(VENV)/.run
 	@LOOM_RUN_WORKERS=1 exec $(BIN)/python manage.py serve
@@ -17,6 +18,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m bench.screenshots
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

@@ -31,7 +31,9 @@ def test_every_setting_has_its_row_and_every_row_its_setting() -> None:
 
 def test_links_between_the_documents_lead_somewhere() -> None:
     for file in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", file.read_text()):
+        text = file.read_text()
+        pictures = re.findall(r'(?:src|srcset)="([^"]+)"', text)
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", text) + pictures:
             assert (file.parent / target).exists(), f"{file.name} links to {target}"
 
 

@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.browser.site import ARGUMENTS, settled_site
 from tests.cosmos_server import ROOT, skip_or_fail
-from tests.processes import serving
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Loom whose sample runs have ended, but for the one that waits."""
-    with serving(Path(tmp_path_factory.mktemp("site"))) as address:
-        for _ in range(200):
-            with urllib.request.urlopen(f"{address}traces/", timeout=10) as answer:
-                page = answer.read().decode()
-            if page.count("row-link") >= 15 and page.count('class="status running"') == 1:
-                break
-            time.sleep(0.1)
-        yield address.rstrip("/")
+    with settled_site(Path(tmp_path_factory.mktemp("site"))) as address:
+        yield address
 
 
 # Per module: its event loop runs as long as it is open, and other tests run one of their own.
@@ -50,16 +33,6 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield opened
         opened.close()
-
-
-def counted(page: Page, site: str) -> None:
-    """Wait until Home shows the numbers of what ran: they are saved every few seconds."""
-    for _ in range(40):
-        page.goto(f"{site}/")
-        if page.locator(".charts").count():
-            return
-        time.sleep(0.5)
-    raise AssertionError("Home shows no numbers")
 
 
 class Watched:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import AXE, Watched, counted
+from tests.browser.conftest import AXE, Watched
+from tests.browser.site import counted
 from tests.cosmos_server import skip_or_fail
 from tests.pages import PAGES, addresses
 

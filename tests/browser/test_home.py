@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Watched, counted
+from tests.browser.conftest import Watched
+from tests.browser.site import counted
 
 pytestmark = pytest.mark.browser
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import counted
+from tests.browser.site import counted
 from tests.pages import addresses
 
 pytestmark = pytest.mark.browser
