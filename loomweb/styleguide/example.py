@@ -9,6 +9,7 @@ from tracing.build import build_tree
 from tracing.event import Event, Ref, RefKind
 from tracing.filters import Trace
 from tracing.resolve import Outcome, Resolved
+from tracing.spanlog import logs_of
 from tracing.summary import Summary, TraceStatus
 from tracing.tally import Tally
 from tracing.tree import TraceTree
@@ -86,7 +87,7 @@ def tree() -> TraceTree:
     """Return the run: waiting, handling, backing off, failing and still open."""
     events = sorted(_events(), key=lambda event: event.time_ns)
     tally = Tally()
-    tally.add(events)
+    tally.add(logs_of(events))
     return build_tree(Trace(tally.summary(TRACE_ID), events, []))
 
 

@@ -29,7 +29,7 @@ def settled_site(folder: Path) -> Iterator[str]:
         for _ in range(200):
             with urllib.request.urlopen(f"{address}traces/", timeout=10) as answer:
                 page = answer.read().decode()
-            if page.count("row-link") == 12 and page.count('class="status running"') == 1:
+            if page.count("row-link") >= 15 and page.count('class="status running"') == 1:
                 break
             time.sleep(0.1)
         yield address.rstrip("/")

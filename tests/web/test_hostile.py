@@ -125,12 +125,38 @@ async def test_every_page_of_a_hostile_trace_is_text(
     tree = await ran(loom, message_type)
     pages = [f"{panel}?tab={tab}" for panel in panels(tree) for tab in TABS]
     trace = f"/traces/{tree.summary.trace_id}/"
-    for where in ("/", "/traces/", "/failures/", trace, f"{trace}live/", f"{trace}states/", *pages):
+    pages += [trace, *(f"{trace}{part}/" for part in ("live", "statistics", "events", "states"))]
+    comparing = f"{trace}compare/{tree.summary.trace_id}/"
+    pages += [f"{trace}compare/", comparing, f"{comparing}?rows=all", f"{comparing}data/?all=1"]
+    # Those of a nasty key are for the browser: the test client garbles what is not ASCII.
+    pages.append("/actors/Victim/one/")
+    for where in ("/", "/traces/", "/failures/", *pages, "/audit/", "/audit/actors/"):
         response = await client.get(where)
         assert response.status_code == 200, where
         check(text(response), where)
         policy = response.headers["Content-Security-Policy"]
         assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("nasty", [*hostile.NASTY.values(), hostile.ALL, "[" * 300])
+async def test_what_is_typed_into_a_filter_comes_back_as_text(
+    loom: Loom, client: AsyncClient, nasty: str
+) -> None:
+    await ran(loom)
+    for where, names in (
+        ("/", ("q", "since")),
+        ("/traces/", ("actor", "type", "message", "error", "least", "status", "cursor")),
+        ("/traces/newer/", ("actor", "type", "error")),
+        ("/failures/", ("error", "type", "fingerprint", "since", "cursor")),
+    ):
+        for name in names:
+            query = {name: nasty, **({"after": "1"} if "newer" in where else {})}
+            for headers in ({}, HTMX):
+                response = await client.get(where, query, headers=headers)
+                assert response.status_code in (200, 404), (where, name)
+                # What a person typed stands in its field as it was typed.
+                answer = re.sub(r' value="[^"]*"', "", text(response))
+                check(answer, f"{where}?{name}")
 
 
 async def test_a_failure_under_large_data_still_shows_all_of_it_in_brief(
