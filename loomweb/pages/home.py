@@ -9,6 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
 
 from actors.queues import Depth
@@ -83,6 +84,7 @@ class NowherePage:
     nav: str = "home"
 
 
+@gzip_page
 @require_GET
 async def home(request: HttpRequest) -> HttpResponse:
     """Show the numbers of a range, or go to whatever has the id in `?q=`."""

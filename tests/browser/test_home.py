@@ -73,6 +73,26 @@ def test_a_click_into_a_chart_opens_the_traces_of_that_time(
     page.wait_for_url(f"**/traces/?{data['queries'][busiest]}")
 
 
+@pytest.mark.parametrize("chart", ["[data-chart=times] .draglayer .nsewdrag", "[data-heat]"])
+def test_dragging_over_a_chart_opens_the_traces_of_that_range(
+    watched: Watched, site: str, chart: str
+) -> None:
+    page = watched.page
+    open_home(page, site)
+    data = page.evaluate("() => JSON.parse(document.getElementById('home-data').textContent)")
+    box = page.locator(chart).bounding_box()
+    assert box is not None
+    width, middle = box["width"] / len(data["queries"]), box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 10.5 * width, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 15 * width, middle)
+    page.mouse.move(box["x"] + 20.5 * width, middle)
+    expect(page.locator(".brushed")).to_be_visible()
+    page.mouse.up()
+    start, end = (data["from"] + slot * data["slot"] for slot in (10, 21))
+    page.wait_for_url(f"**/traces/?from={start}&to={end}")
+
+
 def test_from_home_to_the_error_in_one_click(watched: Watched, site: str) -> None:
     page = watched.page
     open_home(page, site)

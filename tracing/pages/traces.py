@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -120,6 +121,7 @@ class NewerPage:
     address: str
 
 
+@gzip_page
 @require_GET
 async def traces(request: HttpRequest) -> HttpResponse:
     """Show traces, newest first; with htmx, only the table."""
