@@ -138,6 +138,57 @@ async def test_pages_follow_each_other_and_keep_the_filters(
     assert seen == [f"Order/{n}" for n in range(119, -1, -1)]
 
 
+async def orders(loom: Loom, first: int, last: int) -> None:
+    """Store traces of one event each, a millisecond apart; every other one is of a Shipment."""
+    sink = TraceSink(loom.containers["trace-events"], writer=f"w{first}")
+    for n in range(first, last):
+        actor = f"{'Shipment' if n % 2 else 'Order'}/{n}"
+        found = event("queue:enqueued", n, trace=f"{n + 1:032x}", at=n, actor=actor)
+        await sink.store(sink.batch([found]))
+
+
+async def test_the_newest_that_match_are_points_and_no_more_than_fit(
+    loom: Loom, client: AsyncClient
+) -> None:
+    await orders(loom, 0, 300)
+    page = text(await client.get("/traces/"))
+    assert "the newest 250 that match" in page
+    assert page.count('<svg class="dot running" x=') == 250
+    page = text(await client.get("/traces/?type=Order"))
+    assert "150 traces" in page
+    assert page.count('<svg class="dot running" x=') == 150
+    places = [float(x) for x in re.findall(r'<svg class="dot \w+" x="([\d.]+)%"', page)]
+    assert all(0 <= place <= 100 for place in places)
+    assert places == sorted(places, reverse=True)
+    later = re.search(r'rel="next" href="([^"]+)"', page)
+    assert later
+    assert "data-scatter" not in text(
+        await client.get("/traces/" + later.group(1).replace("&amp;", "&"))
+    )
+
+
+async def test_newer_traces_are_counted_with_the_filters_of_the_list(
+    loom: Loom, client: AsyncClient
+) -> None:
+    await orders(loom, 0, 1)
+    page = text(await client.get("/traces/?type=Order"))
+    asked = re.search(r'hx-get="(/traces/newer/[^"]+)"', page)
+    assert asked
+    address = asked.group(1).replace("&amp;", "&")
+    assert "newer-pill" not in text(await client.get(address))
+    await orders(loom, 1, 6)
+    pill = text(await client.get(address))
+    assert ">2 new</a>" in pill
+    assert 'href="/traces/?type=Order"' in pill
+    # It asks again for the same, so that the number grows while nobody looks.
+    assert asked.group(1) in pill
+    await orders(loom, 6, 120)
+    assert ">50+ new</a>" in text(await client.get(address))
+    assert "newer/" not in text(await client.get("/traces/?from=1000&to=2000"))
+    for wrong in ("", "?after=", "?after=x", "?after=-1", "?after=" + "9" * 30):
+        assert (await client.get(f"/traces/newer/{wrong}")).status_code == 404
+
+
 async def test_a_page_that_does_not_exist_is_explained(client: AsyncClient) -> None:
     for address in ("/traces/?cursor=zzz", "/failures/?cursor=zzz"):
         response = await client.get(address)
