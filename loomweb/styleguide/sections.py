@@ -20,7 +20,7 @@ from tracing.analytics import Edge, FailureGroup, Row, Slot, Statistics
 from tracing.changes import ChangedBy, LastChange
 from tracing.filters import TracePage
 from tracing.jsontree import Budget
-from tracing.pages.groups import GroupList, group_rows
+from tracing.pages.groups import GroupList, rows_of
 from tracing.pages.last_change import ChangeView
 from tracing.pages.listing import Place
 from tracing.pages.panel import panel_view
@@ -224,7 +224,7 @@ class Guide:
             _group("OutOfStock", "ec6d4fa1128672ef", (0, 1, 0, 4, 9, 2), dead=3),
             _group("ActivityFailed", "a5771bce93c83f01", (0, 0, 0, 0, 0, 1), dead=0),
         ]
-        rows = group_rows(groups, "24h")
+        rows = rows_of(groups, "24h", {})
         table = self._part("tracing/_group_table.html", rows=rows, samples=False)
         only = GroupList(rows[:1], 0, "last 24 hours", groups[0].fingerprint, None)
         facts = self._part("tracing/_groups.html", page={"groups": only})

@@ -101,8 +101,14 @@ async def group_list(query: Mapping[str, Any]) -> GroupList:
 
 async def group_rows(found: list[FailureGroup], since: str) -> list[GroupRow]:
     """Return the groups as rows that lead to their failures of a time range."""
+    return rows_of(found, since, await remarks_on([group.fingerprint for group in found]))
+
+
+def rows_of(
+    found: list[FailureGroup], since: str, remarks: Mapping[str, Remarks]
+) -> list[GroupRow]:
+    """Return the groups as rows, with what people have said of them, by fingerprint."""
     kept = {"since": since} if since else {}
-    remarks = await remarks_on([group.fingerprint for group in found])
     return [
         GroupRow(
             group,
