@@ -7,8 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import Watched
-from tests.browser.test_dashboard import AXE
+from tests.browser.conftest import AXE, Watched
 from tests.cosmos_server import skip_or_fail
 
 pytestmark = pytest.mark.browser

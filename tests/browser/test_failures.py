@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Watched
-from tests.browser.test_dashboard import AXE
+from tests.browser.conftest import AXE, Watched
 from tests.cosmos_server import skip_or_fail
 from tests.processes import serving
 

@@ -144,7 +144,7 @@ async def orders(loom: Loom, first: int, last: int) -> None:
     for n in range(first, last):
         actor = f"{'Shipment' if n % 2 else 'Order'}/{n}"
         found = event("queue:enqueued", n, trace=f"{n + 1:032x}", at=n, actor=actor)
-        await sink.store(sink.batch([found]))
+        await sink.store(sink.batch(logs_of([found])))
 
 
 async def test_the_newest_that_match_are_points_and_no_more_than_fit(

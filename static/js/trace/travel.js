@@ -141,7 +141,7 @@ export class Travel {
     this.ticks.replaceChildren(...(this.steps?.marks ?? []).flatMap(([time, failed]) => {
       const at = view.scale.x(time);
       if (at < 0 || at > 1) return [];
-      return [drawn("rect", { x: `${(at * 100).toFixed(3)}%`, class: failed ? "failed" : "" })];
+      return [drawn("rect", { x: `${(at * 100).toFixed(3)}%`, width: 1.5, height: 6, class: failed ? "failed" : "" })];
     }));
   }
 
