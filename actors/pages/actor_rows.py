@@ -20,6 +20,9 @@ from actors.waiting import Wait
 from actors.watch import Account, ActorWatch
 from tracing.analytics import Row, Statistics
 
+FRESH_US = 60_000_000
+"""How long after a message came its trace may not be there yet, in microseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Called:
@@ -132,7 +135,7 @@ def _row(
     return ActorRow(
         holdup,
         actor_address(actor_id, since),
-        _trace(account),
+        _trace(account, now_us),
         tuple(called[wait.called] for wait in account.waits if wait.called in called),
         max_attempts,
         holdup.by is Hold.WORKER and due is not None and due + GRACE_US < now_us,
@@ -140,13 +143,17 @@ def _row(
     )
 
 
-def _trace(account: Account) -> str:
+def _trace(account: Account, now_us: int) -> str:
     span = None if account.head is None else account.head.trace
     # A trace that was not sampled is kept once something in it fails.
     if span is None or not (span.sampled or account.failed is not None):
         return ""
+    asked = {"span": span.span_id}
+    if now_us - (account.mailbox.since_us or 0) < FRESH_US:
+        # Its first events may still be on their way; the page then waits for them.
+        asked["new"] = "1"
     page = reverse("tracing:trace", args=[span.trace_id])
-    return f"{page}?{urlencode({'span': span.span_id})}"
+    return f"{page}?{urlencode(asked)}"
 
 
 async def _called(watch: ActorWatch, accounts: Sequence[Account], since: str) -> dict[str, Called]:

@@ -111,7 +111,7 @@ async def test_a_turn_that_fails_and_goes_on_is_listed_with_its_error_and_when_i
     assert re.search(r'class="next"[^>]*><time [^>]*data-until>', found)
     assert re.search(r'data-label="Behind it">1<', found)
     (trace,) = (await loom.reader.find_traces(limit=10)).traces[-1:]
-    assert re.search(rf'href="/traces/{trace.trace_id}/\?span=[0-9a-f]{{16}}"', found)
+    assert re.search(rf'href="/traces/{trace.trace_id}/\?span=[0-9a-f]{{16}}&amp;new=1"', found)
     seen = [(a.actor_id, a.action) async for a in ActorAccess.objects.all()]
     assert seen == [("Till/7", "saw the last error of")]
 
