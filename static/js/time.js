@@ -57,6 +57,7 @@ const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "
 
 function ago(date) {
   let amount = (date - Date.now()) / 1000;
+  if (Math.abs(amount) < 1) return "just now";
   for (const [size, unit] of STEPS) {
     if (Math.abs(amount) < size) return relative.format(Math.round(amount), unit);
     amount /= size;

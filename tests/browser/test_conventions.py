@@ -75,6 +75,8 @@ def test_keys_walk_a_list_and_open_its_row(watched: Watched, site: str) -> None:
     # A letter that is typed stays with the field.
     page.keyboard.type("j?")
     expect(page.get_by_role("dialog")).to_be_hidden()
+    # What was typed narrows the list.
+    page.goto(f"{site}/traces/?status=failed")
     links.nth(1).focus()
     address = links.nth(1).get_attribute("href")
     page.keyboard.press("Enter")
