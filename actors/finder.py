@@ -54,6 +54,14 @@ class MessageFinder:
             return MessageFound(message.actor_id, None, None)
         return MessageFound(message.actor_id, trace.trace_id, trace.span_id)
 
+    async def first(self, run: str) -> Message | None:
+        """Return the message that began a run; None when it has expired, or was never archived.
+
+        Raises:
+            storage.StorageError: the store does not answer.
+        """
+        return await self._archived(run, run)
+
     async def _run(self, found: JournalRecord) -> str | None:
         """Return the run of a message; only the record that ended its turn names it."""
         for record in await self._journal.of_message(found.actor_id, found.message_id):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from actors.finder import MessageFinder
 from actors.history import HistoryExporter
 from actors.inspect import ActorInspector
 from actors.redrive import Redrive
@@ -23,6 +24,7 @@ class ActorServices:
     histories: HistoryExporter
     redrive: Redrive
     watch: ActorWatch
+    messages: MessageFinder
 
 
 _installed: ActorServices | None = None

@@ -290,6 +290,7 @@ async def open_loom(config: Config) -> Loom:
             loom.histories,
             loom.redrive,
             loom.watch,
+            loom.messages,
         )
     )
     if config.run_workers:

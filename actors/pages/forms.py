@@ -95,3 +95,15 @@ def _field(name: str, schema: dict[str, Any]) -> forms.Field:
     return forms.CharField(
         min_length=schema.get("minLength"), max_length=schema.get("maxLength", 10_000), **common
     )
+
+
+MAX_TIMES = 100
+"""Runs that one click starts at most."""
+
+
+class TimesForm(forms.Form):
+    """How many runs to start with the same input."""
+
+    times = forms.IntegerField(
+        min_value=1, max_value=MAX_TIMES, initial=1, label="Times", help_text=f"1 to {MAX_TIMES}"
+    )

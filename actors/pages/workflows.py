@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import msgspec
 from django import forms
@@ -16,7 +17,9 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from actors import services
 from actors.errors import ActorError
-from actors.pages.forms import form_class
+from actors.pages.forms import TimesForm, form_class
+from actors.pages.run_again import Given, input_of
+from actors.runtime import Started
 from actors.workflow import Workflow
 from storage import StorageError
 from tracing.middleware import trace_of
@@ -39,6 +42,8 @@ class WorkflowCard:
 
     Attributes:
         more: whether there are others that wait.
+        times: how many runs to start.
+        note: where the form's values come from, when they are not the defaults.
         problem: why a run could not be started.
     """
 
@@ -46,6 +51,8 @@ class WorkflowCard:
     form: forms.Form
     waiting: list[WaitingRun]
     more: bool
+    times: TimesForm
+    note: str = ""
     problem: str = ""
 
 
@@ -69,7 +76,7 @@ async def workflows(request: HttpRequest) -> HttpResponse:
     """Show all workflows, each with its form."""
     cards = await asyncio.gather(
         *(
-            _card(workflow, _form_class(workflow)())
+            _card(workflow, _form_class(workflow)(), TimesForm(prefix=workflow.name))
             for workflow in services.current().workflows.values()
         )
     )
@@ -79,48 +86,97 @@ async def workflows(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 async def workflow(request: HttpRequest, name: str) -> HttpResponse:
-    """Show one workflow; POST starts a run and goes to its trace."""
+    """Show one workflow; POST starts one run or several, and goes to their traces.
+
+    `?again=` fills the form with the input of the run whose correlation id it is.
+    """
     found = services.current().workflows.get(name)
     if found is None:
         raise Http404("there is no such workflow")
-    if request.method == "POST" and not await may_run(request):
+    if request.method == "POST":
+        return await _run(request, found)
+    again = request.GET.get("again")
+    given = Given() if again is None else await input_of(request, found, again)
+    form = _form_class(found)(initial=given.values)
+    return await _show(request, found, form, TimesForm(prefix=name), note=given.note)
+
+
+async def _run(request: HttpRequest, found: Workflow) -> HttpResponse:
+    if not await may_run(request):
         raise PermissionDenied("running workflows needs the permission actors.run_workflows")
-    form = _form_class(found)(request.POST if request.method == "POST" else None)
-    problem = ""
-    if request.method == "POST" and form.is_valid():
-        try:
-            payload = msgspec.to_builtins(msgspec.convert(form.cleaned_data, found.input_type))
-            started = await services.current().runtime.start(
-                found, payload, request_trace=trace_of(request)
+    form = _form_class(found)(request.POST)
+    # Whoever posts no number asks for one run.
+    times = TimesForm({f"{found.name}-times": "1"} | request.POST.dict(), prefix=found.name)
+    if not (form.is_valid() and times.is_valid()):
+        return await _show(request, found, form, times)
+    wanted: int = times.cleaned_data["times"]
+    # Several runs are a trace each.
+    request_trace = trace_of(request) if wanted == 1 else None
+    runs: list[Started] = []
+    try:
+        payload = msgspec.to_builtins(msgspec.convert(form.cleaned_data, found.input_type))
+        for _ in range(wanted):
+            runs.append(
+                await services.current().runtime.start(found, payload, request_trace=request_trace)
             )
-        except msgspec.ValidationError as error:
-            problem = f"The input does not fit: {error}. Nothing was started."
-        except ActorError as error:
-            problem = f"{error}. Nothing was started."
-        except StorageError as error:
-            problem = (
-                f"The store or queue does not answer ({type(error).__name__}). The run may not"
-                " have been started; look at the traces before you try again."
-            )
-        else:
-            if started.trace_id is not None:
-                trace = reverse("tracing:trace", args=[started.trace_id])
-                return redirect(f"{trace}?new=1")
-            messages.info(request, f"{started.actor_id} was started. This run is not traced.")
-            return redirect("actors:workflows")
-    page = WorkflowsPage([await _card(found, form, problem)], await may_run(request))
-    status = 422 if problem or form.errors else 200
-    return render(request, "actors/workflow.html", {"page": page}, status=status)
+    except msgspec.ValidationError as error:
+        problem = f"The input does not fit: {error}. {_started(runs, wanted)}"
+    except ActorError as error:
+        problem = f"{error}. {_started(runs, wanted)}"
+    except StorageError as error:
+        problem = (
+            f"The store or queue does not answer ({type(error).__name__})."
+            f" {_started(runs, wanted)} One more may have been, without an answer; look at the"
+            " traces before you try again."
+        )
+    else:
+        return _landed(request, found, runs)
+    return await _show(request, found, form, times, problem=problem)
 
 
-async def _card(found: Workflow, form: forms.Form, problem: str = "") -> WorkflowCard:
+def _started(runs: list[Started], wanted: int) -> str:
+    return f"{len(runs)} of {wanted} runs were started." if runs else "Nothing was started."
+
+
+def _landed(request: HttpRequest, found: Workflow, runs: list[Started]) -> HttpResponse:
+    if len(runs) > 1:
+        messages.info(request, f"{len(runs)} runs of {found.title} were started.")
+        asked = urlencode({"type": found.actor_type, "since": "1h"})
+        return redirect(f"{reverse('tracing:traces')}?{asked}")
+    (run,) = runs
+    if run.trace_id is not None:
+        return redirect(f"{reverse('tracing:trace', args=[run.trace_id])}?new=1")
+    messages.info(request, f"{run.actor_id} was started. This run is not traced.")
+    return redirect("actors:workflows")
+
+
+async def _show(
+    request: HttpRequest,
+    found: Workflow,
+    form: forms.Form,
+    times: TimesForm,
+    *,
+    note: str = "",
+    problem: str = "",
+) -> HttpResponse:
+    card = await _card(found, form, times, note, problem)
+    page = WorkflowsPage([card], await may_run(request))
+    wrong = problem or form.errors or times.errors
+    return render(request, "actors/workflow.html", {"page": page}, status=422 if wrong else 200)
+
+
+async def _card(
+    found: Workflow, form: forms.Form, times: TimesForm, note: str = "", problem: str = ""
+) -> WorkflowCard:
     try:
         ids = await services.current().inspector.suspended(found.actor_type, limit=WAITING + 1)
     except StorageError:
         # The form is of use without them.
         ids = []
     waiting = [WaitingRun(id, reverse("actors:actor", args=id.split("/", 1))) for id in ids]
-    return WorkflowCard(found, form, waiting[:WAITING], len(waiting) > WAITING, problem)
+    return WorkflowCard(
+        found, form, waiting[:WAITING], len(waiting) > WAITING, times, note, problem
+    )
 
 
 def _form_class(found: Workflow) -> type[forms.Form]:

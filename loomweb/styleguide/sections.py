@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
-from actors.pages.forms import form_class
+from actors.pages.forms import TimesForm, form_class
 from actors.pages.workflows import WaitingRun, WorkflowCard, WorkflowsPage
 from actors.queues import Depth
 from actors.samples import WORKFLOWS
@@ -100,13 +100,15 @@ class Guide:
         forms = {name: form_class(order.input_type, prefix=name) for name in ("new", "bad", "not")}
         mistaken = {"bad-item": "", "bad-quantity": "0", "bad-restocked_after": "1"}
         waiting = [WaitingRun("Order/42", _NOWHERE)]
-        fresh = WorkflowCard(order, forms["new"](), waiting, more=True)
-        denied = WorkflowCard(order, forms["not"](), [], more=False)
+        fresh = WorkflowCard(order, forms["new"](), waiting, True, TimesForm(prefix="new"))
+        denied = WorkflowCard(order, forms["not"](), [], False, TimesForm(prefix="not"))
         wrong = WorkflowCard(
             order,
             forms["bad"](mistaken),
             [],
-            more=False,
+            False,
+            TimesForm({"bad-times": "200"}, prefix="bad"),
+            note="The input of Order/42, ready to be changed.",
             problem="The queue does not answer. Nothing was started.",
         )
         samples = [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 import pytest
 from django.test import AsyncClient
 
+from actors.models import ActorAccess
 from actors.samples import WORKFLOWS
 from loomweb.wiring import Loom
 from tests.web.conftest import HTMX, settled, text
@@ -148,3 +150,57 @@ async def test_the_live_part_says_when_to_stop_asking(loom: Loom, client: AsyncC
     assert ended.status_code == 200
     assert "data-live" not in text(ended)
     assert "completed after 1 failed attempt" in text(ended)
+
+
+async def test_one_click_starts_as_many_runs_as_are_asked_for(
+    loom: Loom, client: AsyncClient
+) -> None:
+    response = await client.post("/workflows/chain/", form("chain") | {"chain-times": "4"})
+    assert response.status_code == 302
+    await settled(loom)
+    listed = text(await client.get(response.headers["Location"]))
+    assert "4 runs of Deep chain were started." in listed
+    assert listed.count("row-link") == 4
+
+
+@pytest.mark.parametrize("times", ["0", "101", "many", ""])
+async def test_a_number_of_runs_that_does_not_fit_starts_none(
+    loom: Loom, client: AsyncClient, times: str
+) -> None:
+    response = await client.post("/workflows/chain/", form("chain") | {"chain-times": times})
+    assert response.status_code == 422
+    assert 'role="alert"' in text(response).split('class="run"')[1]
+    assert await settled(loom) == []
+
+
+async def test_run_again_opens_the_form_with_the_runs_input(
+    loom: Loom, client: AsyncClient
+) -> None:
+    await client.post("/workflows/order/", form("order", item="<b>quill</b>", quantity=7))
+    (trace,) = await settled(loom)
+    page = text(await client.get(f"/traces/{trace.trace_id}/"))
+    link = re.search(r'<a href="([^"]+)"[^>]*>Run again</a>', page)
+    assert link
+    filled = text(await client.get(link[1]))
+    assert 'value="&lt;b&gt;quill&lt;/b&gt;"' in filled
+    assert 'name="order-quantity" value="7"' in filled
+    assert f"The input of {trace.root_actor}, ready to be changed." in filled
+    seen = [(a.actor_id, a.action) async for a in ActorAccess.objects.all()]
+    assert seen == [(trace.root_actor, "saw the input of")]
+
+
+@pytest.mark.parametrize("run", ["0" * 32, "../../x", "a" * 5_000, ""])
+async def test_a_run_whose_input_is_not_kept_leaves_the_defaults(
+    client: AsyncClient, run: str
+) -> None:
+    filled = text(await client.get("/workflows/order/", {"again": run}))
+    assert "That run&#x27;s input is no longer kept. These are the defaults." in filled
+    assert 'name="order-quantity" value="' in filled
+
+
+async def test_the_input_of_another_workflow_is_not_taken(loom: Loom, client: AsyncClient) -> None:
+    await client.post("/workflows/chain/", form("chain"))
+    (trace,) = await settled(loom)
+    filled = text(await client.get("/workflows/order/", {"again": trace.correlation}))
+    assert "no longer kept" in filled
+    assert await ActorAccess.objects.acount() == 0

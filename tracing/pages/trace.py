@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 from storage import StorageError
 from tracing import services
 from tracing.reader import is_trace_id
+from tracing.registry import SpanKind
 from tracing.rows import WINDOW, first_row
 from tracing.summary import Summary
 from tracing.tree import TraceTree
@@ -64,6 +65,8 @@ class TraceView:
     live: bool
     marks: tuple[tuple[str, int], ...]
     """Labels of the time axis: position in per cent and nanoseconds from the start."""
+    workflow: str = ""
+    """The workflow that the trace is a run of, where it is one from its beginning."""
     source: Source = "stored"
     rows_query: str = ""
     """What the address of the rows needs so that they are the window that is asked for."""
@@ -143,6 +146,15 @@ def view_of(request: HttpRequest, tree: TraceTree, source: Source = "stored") ->
         selected=selected or "",
         live=source == "stored" and tree.summary.live,
         marks=tuple((f"{quarter * 25}%", total * quarter // 4) for quarter in range(5)),
+        workflow=_workflow(tree),
         source=source,
         rows_query=f"?from={first}" if len(tree.spans) > WINDOW else "",
     )
+
+
+def _workflow(tree: TraceTree) -> str:
+    if tree.summary.correlation is None:
+        return ""
+    # A web request may have begun it.
+    near = (span for root in tree.roots for span in (root, *root.children))
+    return next((span.name for span in near if span.kind is SpanKind.WORKFLOW), "")
