@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from actors.inbox import Inbox, SentEvent
 from actors.journal import JournalEntry
+from actors.parking import Parked
 from actors.queues.port import MessageQueue
 from actors.state import ActorState, Fold
 from actors.stores import StateStore
@@ -41,6 +42,10 @@ class ActorLook:
         behind: messages that wait behind it.
         inbox: events that were sent and are not taken yet, oldest first.
         lines: the last journal entries, newest first.
+        parked: why the turn waits for other code than today's; None when it does not.
+        parked_us: since when, microseconds since the epoch; None when that entry is no longer
+            among the last.
+        paused: somebody has paused the actor: nothing of it is handled.
     """
 
     actor_id: str
@@ -50,11 +55,18 @@ class ActorLook:
     behind: int
     inbox: list[SentEvent]
     lines: list[Line]
+    parked: Parked | None = None
+    parked_us: int | None = None
+    paused: bool = False
 
     @property
     def is_known(self) -> bool:
         """Whether anything was ever sent to the actor or done by it."""
-        return bool(self.state.version or self.behind or self.inbox)
+        return bool(self.state.version or self.behind or self.inbox or self.paused)
+
+    @property
+    def parked_ns(self) -> int:
+        return (self.parked_us or 0) * 1000
 
 
 class ActorInspector:
@@ -71,16 +83,23 @@ class ActorInspector:
         Raises:
             storage.StorageError: a store does not answer.
         """
-        fold, behind, inbox = await asyncio.gather(
+        fold, behind, inbox, paused = await asyncio.gather(
             self._state_store.load(actor_id),
             self._queue.waiting(actor_id),
             self._inbox.waiting(actor_id),
+            self._queue.paused(actor_id),
         )
         lines = await self._last(actor_id, fold.version)
         # The latest: a message that was given up without a word leaves its turn open behind it.
         turn = next(reversed(fold.open_turns), None)
         waits = () if turn is None else _waits(turn, fold, lines)
-        return ActorLook(actor_id, fold.state(), turn, waits, behind, inbox, lines[:LINES])
+        entry = None if turn is None else fold.parked.get(turn)
+        return ActorLook(
+            *(actor_id, fold.state(), turn, waits, behind, inbox, lines[:LINES]),
+            parked=None if entry is None else Parked.from_entry(entry),
+            parked_us=next((line.at_us for line in lines if line.entry == entry), None),
+            paused=paused,
+        )
 
     async def older(self, actor_id: str, before: int) -> list[Line]:
         """Return the last journal entries before index `before`, newest first.

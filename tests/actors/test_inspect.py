@@ -83,6 +83,46 @@ async def test_a_suspended_turn_says_what_it_waits_for_since_when_and_until_when
     assert await inspector(world).suspended("Clerk", limit=5) == []
 
 
+class Hurried(Clerk):
+    """The clerk, as other code has it."""
+
+    @classmethod
+    def type_name(cls) -> str:
+        return Clerk.type_name()
+
+    @handler
+    async def ask(self, payload: dict[str, Any]) -> None:
+        self.update_state(asked=True)
+
+
+async def test_a_parked_turn_says_why_and_since_when() -> None:
+    world = World()
+    await world.send("Clerk/1", "ask")
+    async with world.serve(Clerk):
+        await until_parked(world)
+    assert (await inspector(world).look("Clerk/1")).parked is None
+    before = time.time_ns() // 1000
+    async with world.serve(Hurried, runtime=world.new_runtime()):
+        await world.runtime.resume("Clerk/1")
+        async with asyncio.timeout(10):
+            while (look := await inspector(world).look("Clerk/1")).parked is None:
+                await asyncio.sleep(0.002)
+    assert look.parked.expected is not None
+    assert look.parked.expected["name"] == "word"
+    assert look.parked_us is not None
+    assert look.parked_us >= before
+    assert [wait.event for wait in look.waits] == ["word"]
+
+
+async def test_a_paused_actor_says_so() -> None:
+    world = World()
+    await world.runtime.pause("Clerk/1")
+    look = await inspector(world).look("Clerk/1")
+    assert (look.paused, look.is_known) == (True, True)
+    await world.runtime.resume("Clerk/1")
+    assert not (await inspector(world).look("Clerk/1")).paused
+
+
 async def test_events_that_nobody_took_are_shown() -> None:
     world = World()
     await world.runtime.send_event("Clerk/1", "early", {})
