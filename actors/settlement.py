@@ -77,7 +77,7 @@ class Settlement:
 
     async def park(self, turn: Turn, lease: Lease, parked: Parked, retry: float) -> None:
         """Let a turn wait for other code; it is offered again in `retry` seconds, uncounted."""
-        await turn.park(parked)
+        await turn.failure.park(parked)
         self._runtime.deactivate(lease.message.actor_id)
         await self._release(lease, self._queue.park(lease, seconds=retry))
 
@@ -100,7 +100,7 @@ class Settlement:
         final = not retryable or lease.attempt >= policy.max_attempts
         record = await turn.fail(error, retryable=retryable, final=final)
         if final:
-            failure = turn.describe(error, retryable=retryable)
+            failure = turn.failure.describe(error, retryable=retryable)
             reason = Reason(failure.type, failure.fingerprint, lease.attempt, record.index)
             await self._give_up(lease, record, reason, span)
             return
@@ -113,7 +113,7 @@ class Settlement:
         """Give up a message that ends its workers. Its turn ends too: were it left open, it would
         keep the actor from being written as a snapshot ever again."""
         attempts = lease.attempt - 1
-        failure, record = await turn.lose(attempts)
+        failure, record = await turn.failure.lose(attempts)
         reason = Reason(failure.type, failure.fingerprint, attempts, record.index)
         await self._give_up(lease, record, reason, span)
 

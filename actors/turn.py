@@ -22,13 +22,11 @@ from actors.errors import (
     NonDeterministic,
     StateMutated,
 )
-from actors.failure import Failure, describe, worker_lost
 from actors.inbox import Inbox, reply_name
 from actors.journal import EntryType, JournalEntry, JournalRecord
 from actors.limits import TURN_LIMITS, TurnLimits, TurnSize
 from actors.message import MAX_PAYLOAD_BYTES, Message, address, check_json
 from actors.outbox import Outbox
-from actors.parking import Parked
 from actors.patch import merge_patch
 from actors.read_only import ReadOnlyTurn
 from actors.saga import SAGA_EVENTS
@@ -36,6 +34,7 @@ from actors.state import Fold
 from actors.stores import MAX_STATE_BYTES, StateStore
 from actors.suspension import ContinueAsNew, Suspended
 from actors.telemetry import SpanEmitter, journal_ref, state_ref
+from actors.turn_failure import TurnFailure
 from actors.turn_journal import TurnJournal
 from actors.waits import Waits
 from storage import StorageError
@@ -98,7 +97,7 @@ class Turn:
         Raises:
             JournalConflict: another worker owns the actor; nothing of this run counts.
             storage.StorageError: the journal could not be written.
-            NonDeterministic: this code and the journal do not match; see `park`.
+            NonDeterministic: this code and the journal do not match; see `TurnFailure.park`.
             Exception: what the handler raised.
         """
         self._began = time.monotonic_ns()
@@ -190,73 +189,27 @@ class Turn:
         if self._span is not None:
             self._span.emit("turn:large")
 
-    async def park(self, parked: Parked) -> None:
-        """Journal why the turn waits for other code, unless its journal says so already.
-
-        Raises:
-            JournalConflict, storage.StorageError: as `run` does.
-        """
-        entry = parked.to_entry()
-        if self._fold.parked.get(self.message.message_id) == entry:
-            return
-        self._log.buffer.clear()
-        record = await self._journal.append(entry)
-        if self._span is not None:
-            self._span.emit("turn:parked", journal_ref(record), error_type=parked.reason.value)
-
     def _check(self) -> None:
         """Raise again what ended this run, which its handler may have caught."""
         self._journal.check_lost()
         self._log.check_match()
         self._log.size.check()
 
-    async def fail(self, error: Exception, *, retryable: bool, final: bool) -> JournalRecord:
-        """Journal that this run failed; its uncommitted changes are gone. Raises as `run` does."""
-        failure = self.describe(error, retryable=retryable)
-        self._journal.check_lost()
-        await self.waits.end()
-        self._log.buffer.clear()
-        record = await self._journal.append(self._failed(failure, self._attempt, final=final))
-        if self._span is not None:
-            self._span.emit(
-                "message:failed",
-                OWN_MESSAGE,
-                journal_ref(record),
-                state_ref(self._before.version),
-                duration_ns=time.monotonic_ns() - self._began,
-                error_type=failure.type,
-                fingerprint=failure.fingerprint,
-            )
-        return record
-
-    async def lose(self, attempts: int) -> tuple[Failure, JournalRecord]:
-        """Journal that every attempt so far ended its worker without a word.
-
-        Raises:
-            JournalConflict, storage.StorageError: as `run` does.
-        """
-        message = self.message
-        lost = worker_lost(actor_type=message.actor_type, work=message.message_type)
-        return lost, await self._journal.append(self._failed(lost, attempts, final=True))
-
-    def _failed(self, failure: Failure, attempt: int, *, final: bool) -> JournalEntry:
-        return JournalEntry(
-            EntryType.TURN_FAILED,
-            {
-                "messageId": self.message.message_id,
-                "attempt": attempt,
-                "final": final,
-                "error": failure.to_document(),
-            },
+    @property
+    def failure(self) -> TurnFailure:
+        """What journals that this run did not get to its end."""
+        return TurnFailure(
+            self.message, self._fold, self._log, self._journal, self.waits, self._span
         )
 
-    def describe(self, error: BaseException, *, retryable: bool) -> Failure:
-        """Return `error` as the journal keeps it."""
-        return describe(
-            error,
-            retryable=retryable,
-            actor_type=self.message.actor_type,
-            work=self.message.message_type,
+    async def fail(self, error: Exception, *, retryable: bool, final: bool) -> JournalRecord:
+        """Journal that this run failed; its uncommitted changes are gone. Raises as `run` does."""
+        return await self.failure.fail(
+            self.failure.describe(error, retryable=retryable),
+            self._attempt,
+            final=final,
+            before=self._before.version,
+            began=self._began,
         )
 
     def read_only(self) -> ReadOnlyTurn:

@@ -155,6 +155,19 @@ async def _leased(world: World) -> list[Any]:
     return await world.queue.lease(("Booking",), limit=5, seconds=5)
 
 
+async def test_another_process_of_the_same_code_does_not_journal_it_again() -> None:
+    world = await begun()
+    for _ in range(2):
+        async with world.serve(changed("Booking", travel=plane), runtime=world.new_runtime()):
+            await world.runtime.resume("Booking/1")
+            seen = len(CALLS.seen)
+            async with asyncio.timeout(10):
+                while len(CALLS.seen) == seen or (await world.queue.depth()).leased:
+                    await asyncio.sleep(0.002)
+    assert CALLS.seen == ["book train", "run", "run"]
+    assert (await entries(world, "Booking/1")).count(EntryType.TURN_PARKED) == 1
+
+
 async def test_a_parked_turn_goes_on_by_itself_where_new_code_matches() -> None:
     world = await begun()
     await world.send("Booking/1", "note")
