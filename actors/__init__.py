@@ -21,6 +21,7 @@ from actors.errors import (
     SagaFailed,
     TooLarge,
     TurnTooLarge,
+    UnknownLabel,
     UnknownMessageType,
 )
 from actors.handlers import handler
@@ -88,6 +89,7 @@ __all__ = [
     "TraceContext",
     "TurnLimits",
     "TurnTooLarge",
+    "UnknownLabel",
     "UnknownMessageType",
     "WorkerStats",
     "Workflow",

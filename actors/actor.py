@@ -12,6 +12,7 @@ from actors.delivery import Delivery
 from actors.errors import UnknownMessageType
 from actors.handlers import Bound, Handler, handlers_of
 from actors.journal import EntryType
+from actors.labels import Labels, check_labels, declared
 from actors.message import Message, address
 from actors.saga import Saga
 from actors.suspension import ContinueAsNew
@@ -37,6 +38,10 @@ class TurnContext(Protocol):
         self, actor_id: str, message_type: str, payload: Mapping[str, Any], timeout: float | None
     ) -> Any: ...
 
+    async def query(
+        self, actor_type: type[Actor], key: str, message_type: str, payload: Mapping[str, Any]
+    ) -> Any: ...
+
     async def gather(self, calls: Sequence[Awaitable[Any]]) -> list[Any]: ...
 
     def new_child(self, actor_type: str) -> str: ...
@@ -46,6 +51,8 @@ class TurnContext(Protocol):
     def uuid(self) -> str: ...
 
     def patched(self, name: str) -> bool: ...
+
+    def annotate(self, labels: Sequence[str]) -> None: ...
 
     def saga_entry(self, entry_type: EntryType, saga: str, more: Mapping[str, Any]) -> None: ...
 
@@ -78,6 +85,9 @@ class Actor:
     """Other versions whose turns this code can go on with, because it asks `patched` where it
     took another path."""
 
+    labels: ClassVar[Labels] = {}
+    """What `annotate` may write: names of labels, each with all values that it can have."""
+
     _handlers: ClassVar[dict[str, Bound]] = {}
 
     def __init__(self, turn: TurnContext) -> None:
@@ -85,6 +95,7 @@ class Actor:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        check_labels(cls.labels, cls.__name__)
         cls._handlers = {**cls._handlers, **handlers_of(cls)}
 
     @classmethod
@@ -196,6 +207,23 @@ class Actor:
         actor_id = actor if isinstance(actor, str) else self._turn.new_child(actor.type_name())
         return await self._turn.call(actor_id, message_type, payload or {}, timeout)
 
+    async def query(
+        self,
+        actor_type: type[Actor],
+        key: str,
+        message_type: str,
+        payload: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Ask a read-only handler of another actor, past its mailbox; it sees what is committed.
+
+        The answer is journaled like that of an activity, and the same on every replay.
+
+        Raises:
+            InvalidMessage: the handler is not declared read-only.
+            ActivityFailed: it failed for the last time.
+        """
+        return await self._turn.query(actor_type, key, message_type, payload or {})
+
     async def gather(self, *calls: Awaitable[Any]) -> list[Any]:
         """Run activities, calls, sleeps and waits side by side; return their results in order.
 
@@ -224,6 +252,17 @@ class Actor:
         other turn gets True, on every replay.
         """
         return self._turn.patched(name)
+
+    def annotate(self, **labels: str) -> None:
+        """Write labels into the turn's trace, each one of those that the class declares.
+
+        Traces hold no payloads, and what a class declares cannot be one. Best-effort: after a crash
+        it may be written again, or not at all.
+
+        Raises:
+            UnknownLabel: a name or value is not declared.
+        """
+        self._turn.annotate(declared(self.labels, labels, self.type_name()))
 
     def continue_as_new(self, payload: Mapping[str, Any]) -> NoReturn:
         """Complete the turn here and go on as a new one of the same message type.

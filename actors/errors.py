@@ -11,6 +11,7 @@ ActorError
 │   ├── UnknownMessageType  the actor has no handler for the message
 │   ├── InvalidPayload      the payload does not fit the handler's input type
 │   ├── ReadOnly            a read-only handler tried to do more than to look
+│   ├── UnknownLabel        a handler gave its trace a label that its actor type does not declare
 │   ├── StateMutated        a handler changed `self.state` in place
 │   ├── Cancelled           somebody cancelled the run while this turn waited
 │   ├── SagaCompensated     a step of a saga failed, and what the earlier ones did was undone
@@ -78,6 +79,10 @@ class InvalidPayload(NonRetryable):
 
 class ReadOnly(NonRetryable):
     """A handler that is declared read-only tried to change, send or wait for something."""
+
+
+class UnknownLabel(NonRetryable):
+    """A handler gave its trace a label that its actor type does not declare."""
 
 
 class StateMutated(NonRetryable):

@@ -14,6 +14,15 @@ from actors.read_only import ReadOnlyTurn
 from actors.stores import StateStore
 
 
+def check_read_only(actor_type: type[Actor], message_type: str) -> None:
+    """Raise `InvalidMessage` when that is no read-only handler of the actor type."""
+    if not actor_type.is_read_only(message_type):
+        raise InvalidMessage(
+            f"{message_type[:80]!r} is no read-only handler of {actor_type.type_name()}: send a"
+            " message, or declare it with @handler(read_only=True)"
+        )
+
+
 async def query(
     store: StateStore,
     actor_type: type[Actor],
@@ -23,11 +32,7 @@ async def query(
     clock_ns: Callable[[], int],
 ) -> Any:
     """Return what the handler returns. See `ActorRuntime.query`."""
-    if not actor_type.is_read_only(message_type):
-        raise InvalidMessage(
-            f"{message_type[:80]!r} is no read-only handler of {actor_type.type_name()}: send a"
-            " message, or declare it with @handler(read_only=True)"
-        )
+    check_read_only(actor_type, message_type)
     actor_id = actor_type.address(key)
     fold = await store.load(actor_id)
     # A copy, so that a handler which changes it in place does not go unnoticed.

@@ -52,6 +52,11 @@ class ReadOnlyTurn:
     ) -> Any:
         self._refuse("call another actor")
 
+    async def query(
+        self, actor_type: type[Any], key: str, message_type: str, payload: Mapping[str, Any]
+    ) -> Any:
+        self._refuse("ask another actor")
+
     async def gather(self, calls: Sequence[Awaitable[Any]]) -> list[Any]:
         self._refuse("gather")
 
@@ -70,6 +75,9 @@ class ReadOnlyTurn:
         self, actor_type: str, key: str | None, message_type: str, payload: Mapping[str, Any]
     ) -> str:
         self._refuse("start a child")
+
+    def annotate(self, labels: Sequence[str]) -> None:
+        self._refuse("annotate its trace")
 
     def _refuse(self, what: str) -> NoReturn:
         message = self.message

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from actors.activity import Activity, ActivityExecutor
+from actors.activity import Activity, ActivityExecutor, activity
 from actors.activity_call import ActivityCalls
 from actors.actor import Actor
 from actors.commands import CommandLog, derived_id, digest
@@ -28,6 +28,7 @@ from actors.limits import TURN_LIMITS, TurnLimits, TurnSize
 from actors.message import MAX_PAYLOAD_BYTES, Message, address, check_json
 from actors.outbox import Outbox
 from actors.patch import merge_patch
+from actors.query import check_read_only, query
 from actors.read_only import ReadOnlyTurn
 from actors.saga import SAGA_EVENTS
 from actors.state import Fold
@@ -73,6 +74,7 @@ class Turn:
         self._attempt = attempt
         self._span = span
         self._dispatch = dispatch
+        self._store = store
         self._clock_ns = clock_ns
         history = fold.open_turns.get(message.message_id, ())
         of = f"{message.message_type} of {message.actor_id}"
@@ -259,6 +261,18 @@ class Turn:
             raise CallFailed(actor_id, message_type, error["type"], error["message"])
         return answer["result"]
 
+    async def query(
+        self, actor_type: type[Actor], key: str, message_type: str, payload: Mapping[str, Any]
+    ) -> Any:
+        # Before it is named in a trace: what is no handler may be anything.
+        check_read_only(actor_type, message_type)
+
+        async def look(key: str, payload: Mapping[str, Any]) -> Any:
+            return await query(self._store, actor_type, key, message_type, payload, self._clock_ns)
+
+        asked = activity(name=f"query {actor_type.type_name()}.{message_type}")(look)
+        return await self.call_activity(asked, {"key": key, "payload": payload})
+
     async def gather(self, calls: Sequence[Awaitable[Any]]) -> list[Any]:
         self.waits.parallel += 1
         try:
@@ -292,6 +306,12 @@ class Turn:
             return False
         self._command(EntryType.PATCHED, name, {"name": name})
         return True
+
+    def annotate(self, labels: Sequence[str]) -> None:
+        # While the journal has commands ahead, an earlier run has told it.
+        if self._span is not None and self._log.next() is None:
+            for label in labels:
+                self._span.emit("turn:annotated", name=label)
 
     async def _wait(
         self, kind: EntryType, name: str | None, data: Mapping[str, Any], seconds: float | None

@@ -104,6 +104,7 @@ _TYPES = (
     EventType(33, "turn:parked", _MSG, "instant", False, (_J,), _TRY + _ERR, "The turn waits, without an attempt counted, for code that matches its journal or has its version."),
     EventType(34, "turn:large", _MSG, "instant", False, (), _TRY, "The turn has journaled so much that it should end earlier; above a limit it fails."),
     EventType(35, "message:expired", _MSG, "close", False, (_M,), _TRY, "The message's time to live had ended before its handling could begin; it was not handled."),
+    EventType(36, "turn:annotated", _MSG, "instant", False, (), _TRY, "The handler gave its trace a label.", named="the label and its value, of those that the actor type declares"),
     EventType(40, "activity:scheduled", _ACT, "open", False, (_I,), _BY, "A handler asked for an activity."),
     EventType(41, "activity:started", _ACT, "instant", False, (_I,), _TRY, "An attempt of the activity began."),
     EventType(42, "activity:completed", _ACT, "close", False, (_I, _J), _TRY + _TOOK, "The activity's result was journaled.", "all attempts and the pauses between them"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,10 @@ class Order(Actor):
                 await self.wait_for_event("approved")
             case "spawns":
                 self.spawn(Order, "place")
+            case "asks":
+                await self.query(Order, "2", "status")
+            case "labels":
+                self.annotate()
             case "calls":
                 await self.call(Order, "place")
             case "saga":
@@ -112,7 +117,9 @@ async def test_only_read_only_handlers_can_be_asked() -> None:
             await ask(World(), message_type)
 
 
-@pytest.mark.parametrize("how", ["changes", "sends", "waits", "spawns", "calls", "saga"])
+@pytest.mark.parametrize(
+    "how", ["changes", "sends", "waits", "spawns", "calls", "asks", "labels", "saga"]
+)
 async def test_a_read_only_handler_can_only_look(how: str) -> None:
     world = await placed()
     with pytest.raises(ReadOnly, match="oversteps of Order is read-only: it cannot"):
@@ -146,6 +153,36 @@ async def test_a_read_only_handler_can_be_called_by_another_actor() -> None:
     async with world.serve(Order, Clerk):
         await world.settled()
     assert (await world.state("Clerk/1"))["found"]["status"] == "placed"
+
+
+async def test_a_handler_asks_an_actor_whose_turn_is_suspended_and_journals_the_answer() -> None:
+    asked = 0
+
+    class Clerk(Actor):
+        @handler
+        async def look(self, payload: dict[str, Any]) -> None:
+            nonlocal asked
+            asked += 1
+            before = await self.query(Order, "1", "field", {"field": "status"})
+            await self.wait_for_event("later")
+            self.update_state(found=before)
+
+    world = await placed()
+    await world.send("Order/1", "approve")
+    async with world.serve(Order, Clerk):
+        await until_parked(world)
+        await world.send("Clerk/1", "look")
+        async with asyncio.timeout(10):
+            while not (await world.store.load("Clerk/1")).open_turns:
+                await asyncio.sleep(0.002)
+        await world.runtime.send_event("Order/1", "approved")
+        async with asyncio.timeout(10):
+            while (await ask(world, "status"))["status"] != "approved":
+                await asyncio.sleep(0.002)
+        await world.runtime.send_event("Clerk/1", "later")
+        await world.settled()
+    assert await world.state("Clerk/1") == {"found": "placed"}
+    assert asked > 1, "it was replayed"
 
 
 async def test_a_read_only_handler_may_have_another_message_type() -> None:

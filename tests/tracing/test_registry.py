@@ -43,6 +43,7 @@ CODES = {
     33: "turn:parked",
     34: "turn:large",
     35: "message:expired",
+    36: "turn:annotated",
     40: "activity:scheduled",
     41: "activity:started",
     42: "activity:completed",

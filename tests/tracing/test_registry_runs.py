@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.test import AsyncClient
@@ -142,6 +142,8 @@ class Unavailable(NonRetryable):
 class Traveller(Actor):
     """Books in a saga, and waits: for a word, and for a time."""
 
+    labels: ClassVar = {"pace": ("slow",)}
+
     @handler
     async def travel(self, payload: dict[str, str]) -> None:
         with contextlib.suppress(SagaCompensated):
@@ -155,6 +157,7 @@ class Traveller(Actor):
 
     @handler
     async def sleeps(self, payload: dict[str, Any]) -> None:
+        self.annotate(pace="slow")
         await self.sleep(0.01)
 
 
