@@ -37,6 +37,16 @@ def test_links_between_the_documents_lead_somewhere() -> None:
             assert (file.parent / target).exists(), f"{file.name} links to {target}"
 
 
+def test_each_guarantee_names_a_test_that_exists() -> None:
+    table = (ROOT / "docs/actors.md").read_text().partition("## What is guaranteed")[2]
+    rows = [line for line in table.splitlines() if line.startswith("|")][2:]
+    for row in rows:
+        named = re.search(r"`(tests/[a-z_/]+\.py)::(test_[a-z0-9_]+)` \|$", row)
+        assert named is not None, f"no test in {row}"
+        assert f"def {named[2]}(" in (ROOT / named[1]).read_text(), row
+    assert len(rows) > 10
+
+
 def examples(document: str) -> list[str]:
     return [str(code) for code in re.findall(r"```python\n(.*?)```", document, re.S)]
 
@@ -70,6 +80,11 @@ def test_the_tests_of_the_page_on_testing_pass(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(ROOT)
     page = examples((ROOT / "docs" / "testing.md").read_text())
     assert [run_tests(code) for code in page] == [1, 1]
+
+
+def test_the_example_of_the_page_on_actors_passes() -> None:
+    (code,) = examples((ROOT / "docs" / "actors.md").read_text())
+    assert run_tests(code) == 1
 
 
 def test_the_readmes_actor_is_as_short_as_it_says_and_runs(tmp_path: Path) -> None:
