@@ -115,6 +115,7 @@ async def test_a_mismatch_shows_what_was_expected_and_found_and_the_line_that_as
         await until_turn_parked(world)
     why = await parked(world)
     assert why.reason is ParkedFor.CODE_THAT_MATCHES
+    assert "has activity_scheduled (book) with other arguments" in why.text
     assert why.expected is not None
     assert why.found is not None
     assert (why.expected["type"], why.expected["name"]) == ("activity_scheduled", "book")
@@ -155,10 +156,16 @@ async def _leased(world: World) -> list[Any]:
     return await world.queue.lease(("Booking",), limit=5, seconds=5)
 
 
-async def test_another_process_of_the_same_code_does_not_journal_it_again() -> None:
+async def rests(self: Actor, payload: dict[str, Any]) -> None:
+    CALLS("run")
+    await self.sleep(60)
+
+
+@pytest.mark.parametrize("travel", [plane, rests])
+async def test_another_process_of_the_same_code_does_not_journal_it_again(travel: Any) -> None:
     world = await begun()
     for _ in range(2):
-        async with world.serve(changed("Booking", travel=plane), runtime=world.new_runtime()):
+        async with world.serve(changed("Booking", travel=travel), runtime=world.new_runtime()):
             await world.runtime.resume("Booking/1")
             seen = len(CALLS.seen)
             async with asyncio.timeout(10):
