@@ -10,6 +10,7 @@ from actors.pages import (
     group_retry,
     history,
     letter_counts,
+    pausing,
     workflows,
 )
 
@@ -23,6 +24,8 @@ urlpatterns = [
     path("actors/<str:actor_type>/<str:key>/history/", history.history, name="history"),
     path("actors/<str:actor_type>/<str:key>/events/", actor.send_event, name="send-event"),
     path("actors/<str:actor_type>/<str:key>/cancel/", actor.cancel, name="cancel"),
+    path("actors/<str:actor_type>/<str:key>/pause/", pausing.pause, name="pause"),
+    path("actors/<str:actor_type>/<str:key>/resume/", pausing.resume, name="resume"),
     path("dead-letters/", dead_letters.dead_letters, name="dead-letters"),
     path("dead-letters/retry/", group_retry.group_retry, name="dead-letters-retry"),
     path("dead-letters/counts/", letter_counts.letter_counts, name="dead-letters-counts"),
