@@ -16,6 +16,9 @@ from tests.cosmos_server import KEY, cosmos_server
 from tests.redis_server import redis_server
 from tracing import TraceWriter
 
+# What it checks is told in full when it fails, as in a test.
+pytest.register_assert_rewrite("tests.crash.story")
+
 
 class ManualClock:
     """A clock that stands still until a test moves it. Seconds since the epoch."""

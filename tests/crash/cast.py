@@ -6,6 +6,7 @@ Each effect on the outside world is a line in a file that is only ever appended 
 from __future__ import annotations
 
 import os
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,9 @@ SHELF = "Shelf/all"
 LAPS = 3
 
 
-class World:
-    """Where effects are written, and the fuse of this process."""
-
-    effects = Path(os.devnull)
-    fuse = Fuse()
+EFFECTS: ContextVar[Path] = ContextVar("effects")
+"""The file that activities append to."""
+FUSE: ContextVar[Fuse] = ContextVar("fuse", default=Fuse())  # noqa: B039 - it has no point
 
 
 class SoldOut(NonRetryable):
@@ -34,11 +33,11 @@ class Hopeless(NonRetryable):
 
 @activity
 async def effect(what: str, idempotency_key: str) -> str:
-    World.fuse.reached("activity", after=False)
-    file = os.open(World.effects, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    FUSE.get().reached("activity", after=False)
+    file = os.open(EFFECTS.get(), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(file, f"{what} {idempotency_key}\n".encode())
     os.close(file)
-    World.fuse.reached("activity", after=True)
+    FUSE.get().reached("activity", after=True)
     if what.startswith("sold-out"):
         raise SoldOut(what)
     return f"{what}-{idempotency_key[:8]}"
@@ -107,7 +106,7 @@ class Person(Actor):
     @handler
     async def stumble(self, payload: dict[str, Any]) -> None:
         done = await self.call_activity(effect, what=f"before-{self.key}")
-        stumbled = World.effects.with_name(f"stumbled-{self.key}")
+        stumbled = EFFECTS.get().with_name(f"stumbled-{self.key}")
         if not stumbled.exists():
             stumbled.touch()
             raise ValueError("only the first time")

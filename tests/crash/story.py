@@ -16,7 +16,7 @@ from actors.inbox import ACTOR_EVENTS
 from loomweb.wiring import Loom
 from storage import Container, Document
 from tests.actors import world
-from tests.crash.cast import CAST, LAPS, World
+from tests.crash.cast import CAST, EFFECTS, LAPS
 from tracing import Outcome, RefKind
 
 WORDS = 2
@@ -76,7 +76,7 @@ async def in_peace(waves: int, folder: Path) -> Ending:
     """Tell the story in memory, where nothing fails."""
     peace = world.World(traced=False)
     folder.mkdir()
-    World.effects = folder / "effects"
+    EFFECTS.set(folder / "effects")
     async with peace.serve(*CAST):
         for wave in range(waves):
             await send_wave(peace.runtime, wave)

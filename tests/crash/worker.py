@@ -27,7 +27,7 @@ from actors.queues import SqliteQueue
 from loomweb import wiring
 from loomweb.config import load_config
 from loomweb.wiring import Loom
-from tests.crash.cast import CAST, World
+from tests.crash.cast import CAST, EFFECTS, FUSE
 from tests.crash.points import FaultPoint, Fuse, arm
 
 LEASE_SECONDS = 30.0
@@ -81,10 +81,12 @@ def start(job: Job) -> BaseProcess:
 
 
 def _main(job: Job) -> None:
-    World.effects, World.fuse = job.effects, Fuse(job.point)
+    fuse = Fuse(job.point)
+    EFFECTS.set(job.effects)
+    FUSE.set(fuse)
     for (module, name), value in _SHORT.items():
         setattr(module, name, value)
-    arm(World.fuse)
+    arm(fuse)
     sys.exit(asyncio.run(_work(job)))
 
 

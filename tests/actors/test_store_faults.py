@@ -1,0 +1,198 @@
+"""Every call that a worker makes of its store, queue and locks fails once, in every way it can.
+
+A workload is run once to count the calls; then it is run again for each of them, with that one
+failing. However it fails, everything must come to what it comes to when nothing does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors import ActivityExecutor, ActorRuntime, ActorWorker, DeadLetters, RetryPolicy
+from actors.archive import MessageArchive
+from actors.inbox import Inbox
+from actors.journal import ACTOR_JOURNALS
+from actors.stores import ACTOR_STATES, CosmosStateStore
+from storage import Conflict, StorageError, Throttled, Unavailable
+from storage.memory import MemoryContainer
+from tests.actors import world
+from tests.crash import cast
+from tests.crash.story import Ending, check_effects, check_ending, ending, send_events, send_wave
+
+OUTAGE_CALLS = 10
+LEASE_SECONDS = 1.0
+SIDE_BY_SIDE = 24
+PATIENT = RetryPolicy(max_retries=50, initial_delay=0.001, max_delay=0.001)
+
+
+class Fault(StrEnum):
+    """How a call fails."""
+
+    REFUSED = "refused"
+    """Nothing happened."""
+    LOST = "lost"
+    """It happened, and the answer was lost."""
+    OUTAGE = "outage"
+    """It happened, the answer was lost, and the next calls are refused: all patience ends."""
+    CONFLICT = "conflict"
+    """Another worker was first, as it seems; of a journal alone."""
+
+
+def can_fail(name: str, fault: Fault) -> bool:
+    return fault is not Fault.CONFLICT or name == f"{ACTOR_JOURNALS.name}.create"
+
+
+class Faults:
+    """Lets one call of all fail, the `at`th; remembers them."""
+
+    def __init__(self, fault: Fault | None = None, at: int = 0) -> None:
+        self._fault, self._at = fault, at
+        self._refused = 0
+        self.calls: list[str] = []
+        """What was called, in order."""
+        self.failed: str | None = None
+        """The call that failed."""
+
+    async def call(self, name: str, do: Callable[[], Awaitable[Any]], documents: int) -> Any:
+        """Do it, or fail: by raising, or by returning an error for each of `documents`."""
+        self.calls.append(name)
+        if self._refused:
+            self._refused -= 1
+            return failed(Throttled("not now", 0.001), documents)
+        # Runs differ a little in their order: then it is the next call that can fail so.
+        due = self.failed is None and len(self.calls) >= self._at
+        if self._fault is None or not due or not can_fail(name, self._fault):
+            return await do()
+        self.failed = name
+        if self._fault is Fault.CONFLICT:
+            raise Conflict("another worker was first")
+        if self._fault is not Fault.REFUSED:
+            await do()
+        if self._fault is Fault.OUTAGE:
+            self._refused = OUTAGE_CALLS
+        return failed(Unavailable("no answer"), documents)
+
+
+def failed(error: StorageError, documents: int) -> list[StorageError]:
+    if documents:
+        return [error] * documents
+    raise error
+
+
+class Faulty:
+    """A port that fails as its faults say."""
+
+    PASSING = ("wait", "depth", "usage")
+
+    def __init__(self, port: Any, name: str, faults: Faults) -> None:
+        self._port, self._name, self._faults = port, name, faults
+
+    def __getattr__(self, method: str) -> Any:
+        real = getattr(self._port, method)
+        if method in self.PASSING or not asyncio.iscoroutinefunction(real):
+            return real
+
+        async def call(*args: Any, **options: Any) -> Any:
+            do = functools.partial(real, *args, **options)
+            documents = len(args[0]) if method == "write_many" else 0
+            return await self._faults.call(f"{self._name}.{method}", do, documents)
+
+        return call
+
+
+class FaultyWorld(world.World):
+    """A world whose workers' ports fail; whoever sends from outside meets no fault."""
+
+    def __init__(self, faults: Faults) -> None:
+        super().__init__(traced=False)
+        self.states = MemoryContainer(ACTOR_STATES)
+        self.journals = MemoryContainer(ACTOR_JOURNALS)
+        self.store = CosmosStateStore(self.states, self.journals)
+        self.runtime = self.new_runtime()
+        self._faults = faults
+
+    def faulty_worker(self) -> ActorWorker:
+        def faulty(port: Any, name: str | None = None) -> Any:
+            return Faulty(port, name or port.spec.name, self._faults)
+
+        store = CosmosStateStore(faulty(self.states), faulty(self.journals))
+        queue, locks = faulty(self.queue, "queue"), faulty(self.locks, "locks")
+        archive = MessageArchive(faulty(self.archived))
+        runtime = ActorRuntime(
+            *(store, queue, locks),
+            message_archive=archive,
+            inbox=Inbox(faulty(self.events_container)),
+        )
+        return ActorWorker(
+            *(runtime, queue, cast.CAST, ActivityExecutor(PATIENT), PATIENT, None, archive),
+            dead_letters=DeadLetters(faulty(self.dead_letters)),
+            lease_seconds=LEASE_SECONDS,
+        )
+
+
+async def told(faults: Faults, effects: Path) -> Ending:
+    """Let a worker do the work; return what has come of it."""
+    effects.parent.mkdir()
+    cast.EFFECTS.set(effects)
+    there = FaultyWorld(faults)
+    worker = there.faulty_worker()
+    there.workers.append(worker)
+    await send_wave(there.runtime, 0)
+    task = asyncio.create_task(worker.run())
+    try:
+        async with asyncio.timeout(20):
+            while not await there.queue.parked("Person", limit=1):
+                await asyncio.sleep(0.001)
+        await send_events(there.runtime, 0)
+        await there.settled()
+    finally:
+        worker.stop()
+        await task
+    return await ending(
+        *(there.archived, there.dead_letters, there.events_container),
+        *(there.store.records, there.state),
+    )
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "worker.BLOCKED_DELAY": 0.001,
+        "worker.STORE_DELAY": 0.001,
+        "turn_journal.APPEND_PAUSE": 0.0001,
+        "runtime.SNAPSHOT_EVERY": 4,
+        "runtime.COMPACT_EVERY": 8,
+    }.items():
+        monkeypatch.setattr(f"actors.{name}", value)
+
+
+@pytest.mark.parametrize("fault", Fault)
+async def test_whichever_call_fails_nothing_is_lost_and_nothing_done_twice(
+    fault: Fault, tmp_path: Path
+) -> None:
+    none = Faults()
+    peaceful = tmp_path / "peace" / "effects"
+    peace = await asyncio.create_task(told(none, peaceful))
+    wrong: dict[str, str] = {}
+    side_by_side = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def one(at: int) -> None:
+        faults, effects = Faults(fault, at), tmp_path / str(at) / "effects"
+        async with side_by_side:
+            try:
+                check_ending(await told(faults, effects), peace, 1)
+                check_effects(effects, peaceful)
+            except (AssertionError, TimeoutError) as error:
+                wrong[f"call {at}, {faults.failed}"] = repr(error)[:500]
+
+    numbers = [at for at, name in enumerate(none.calls, 1) if can_fail(name, fault)]
+    await asyncio.gather(*(one(at) for at in numbers))
+    assert not wrong
+    assert len(numbers) > 50
