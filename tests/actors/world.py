@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,7 @@ class World:
         self.events_container = MemoryContainer(ACTOR_EVENTS)
         self.inbox = Inbox(self.events_container)
         self.locks = MemoryLocks()
+        self.clock_ns: Callable[[], int] = time.time_ns
         self.runtime = self.new_runtime()
         self.workers: list[ActorWorker] = []
 
@@ -55,6 +57,7 @@ class World:
             *(self.store, self.queue, self.locks, self.writer),
             message_archive=self.archive,
             inbox=self.inbox,
+            clock_ns=self.clock_ns,
         )
 
     def new_worker(
