@@ -86,6 +86,8 @@ def test_the_pages_are_silent_fit_their_window_and_can_be_used_by_all(
         skip_or_fail("axe-core is not installed: run `npm install`")
     context = browser.new_context(
         viewport={"width": width, "height": 844},
+        # Colours are looked at when they have changed, not on the way.
+        reduced_motion="reduce",
         # axe is put into the page by the test, which the page's own policy forbids.
         bypass_csp=True,
     )
