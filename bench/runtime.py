@@ -1,0 +1,294 @@
+"""How many durable runs a second, and how soon is one done, against DBOS, Restate and no runtime?
+
+A run is a message to one of 200 actors whose handler calls three activities, each journaled before
+the next begins, and updates its state once. So many runs are under way at a time; each is done
+when its message has been acknowledged. Tracing and archive are on, engines the embedded ones.
+
+* DBOS does three steps in one workflow, on SQLite, as installed and with its database in WAL mode.
+* Restate does three `ctx.run` and one `ctx.set` in a handler of a virtual object, one of 200; its
+  server is told to use 2 partitions instead of 24, and hypercorn not to close connections.
+* The bare engine creates the documents that such a run creates, each after the other, and no more.
+* Tracing's cost is that of pairs of runs, with it and without it, at concurrency 200.
+
+Every figure comes from processes of its own, interleaved; the medians are printed. Peers are looked
+for in the Python environment named by --peers (see `bench/peers/requirements.txt`), and the Restate
+server by --restate or on the path; what is not there is left out, and said.
+
+    python -m bench.runtime [--quick] [--peers PYTHON] [--restate PROGRAM]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from actors import Actor, activity, handler
+from actors.archive import MESSAGE_ARCHIVE
+from actors.journal import ACTOR_JOURNALS
+from bench.peers.load import drive
+from storage.sqlite import Database, SqliteStore
+
+ACTORS = 200
+PEERS = Path(__file__).parent / "peers"
+
+
+@activity
+async def add(number: int, to: int) -> dict[str, int]:
+    return {"sum": number + to}
+
+
+class Steps(Actor):
+    """Three activities, one after the other, and one update of the state."""
+
+    @handler
+    async def run(self, payload: dict[str, int]) -> None:
+        total = payload["number"]
+        for step in range(3):
+            total = (await self.call_activity(add, number=total, to=step))["sum"]
+        self.update_state(total=total)
+
+
+async def loom(runs: int, concurrency: int, *, traced: bool) -> dict[str, float]:
+    """Return throughput and latency of Loom, a web process' worth of it."""
+    from loomweb import collector, wiring
+    from loomweb.config import load_config
+
+    with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
+        environ = {
+            "LOOM_DATA_DIR": folder,
+            "LOOM_TRACING": "1" if traced else "0",
+            "LOOM_CONCURRENCY": str(max(64, concurrency)),
+        }
+        opened = await wiring.open_loom(load_config(environ))
+        worker = opened.start_worker(Steps)
+        collector.settle()
+        waiting: dict[str, asyncio.Future[None]] = {}
+        acknowledge = opened.queue.ack
+
+        async def ack(lease: Any) -> bool:
+            done = await acknowledge(lease)
+            waiting.pop(lease.message.message_id).set_result(None)
+            return done
+
+        opened.queue.ack = ack  # type: ignore[method-assign]
+
+        async def one(number: int) -> None:
+            done = asyncio.get_running_loop().create_future()
+            id = f"{number:032x}"
+            waiting[id] = done
+            await opened.runtime.send(
+                f"Steps/{number % ACTORS}", "run", {"number": number}, message_id=id
+            )
+            await done
+
+        figures = await drive(one, runs, concurrency)
+        stats = worker.stats()
+        assert (stats.handled, stats.failed) == (figures["started"], 0), stats
+        journal = opened.containers[ACTOR_JOURNALS.name]
+        archive = opened.containers[MESSAGE_ARCHIVE.name]
+        figures["documents"] = (
+            journal.usage().operations["create"] + archive.usage().operations["create"]
+        ) / figures["started"]
+        if opened.writer is not None:
+            await opened.writer.flush()
+            assert opened.writer.stats().dropped == {}, opened.writer.stats()
+        await wiring.close_loom()
+    return figures
+
+
+async def bare(runs: int, concurrency: int, documents: int) -> dict[str, float]:
+    """Return how many runs' worth of documents the embedded engine creates a second."""
+    with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
+        store = SqliteStore(Database(Path(folder) / "bare.db"))
+        archive = await store.container(MESSAGE_ARCHIVE)
+        journal = await store.container(ACTOR_JOURNALS)
+
+        async def one(number: int) -> None:
+            await archive.create(
+                {"id": f"{number:032x}", "correlationId": f"{number:032x}", "body": "x" * 400}
+            )
+            for step in range(documents - 1):
+                await journal.create(
+                    {
+                        "id": f"{number:012d}-{step}",
+                        "actorId": f"Steps/{number % ACTORS}",
+                        "entries": "x" * 300,
+                    }
+                )
+
+        figures = await drive(one, runs, concurrency)
+        await store.close()
+    return figures
+
+
+Part = Callable[[int, int], Awaitable[dict[str, float]]]
+
+
+def own(name: str, documents: int) -> Part:
+    """Return a part that this interpreter runs."""
+    parts: dict[str, Part] = {
+        "loom": lambda runs, concurrency: loom(runs, concurrency, traced=True),
+        "untraced": lambda runs, concurrency: loom(runs, concurrency, traced=False),
+        "bare": lambda runs, concurrency: bare(runs, concurrency, documents),
+    }
+    return parts[name]
+
+
+def measured(command: list[str], runs: int, concurrency: int, **environ: str) -> dict[str, float]:
+    """Run one part in a process of its own; return its figures."""
+    arguments = ["--runs", str(runs), "--concurrency", str(concurrency)]
+    done = subprocess.run(
+        [*command, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PEERS.parents[1],
+        env={**os.environ, "PYTHONHASHSEED": "0", **environ},
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-2_000:]}\n{done.stderr[-4_000:]}")
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def has(python: str, module: str) -> bool:
+    """Return whether an interpreter has a module."""
+    found = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False)
+    return found.returncode == 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer runs, one round")
+    parser.add_argument("--peers", default=os.environ.get("LOOM_BENCH_PEERS", sys.executable))
+    parser.add_argument("--restate", default=shutil.which("restate-server"))
+    parser.add_argument("--part", choices=("loom", "untraced", "bare"), help=argparse.SUPPRESS)
+    parser.add_argument("--runs", type=int, default=100, help=argparse.SUPPRESS)
+    parser.add_argument("--concurrency", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--documents", type=int, default=5, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.part:
+        part = own(options.part, options.documents)
+        print(json.dumps(asyncio.run(part(options.runs, options.concurrency))))
+        return
+    compare(options)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Measure all sides, interleaved, and print them."""
+    ours = [sys.executable, "-m", "bench.runtime", "--part"]
+    sides: dict[str, tuple[list[str], dict[str, str]]] = {
+        "loom": ([*ours, "loom"], {}),
+        "untraced": ([*ours, "untraced"], {}),
+        "bare": ([*ours, "bare"], {}),
+    }
+    missing = []
+    if has(options.peers, "dbos"):
+        dbos = [options.peers, "-m", "bench.peers.dbos_runs"]
+        sides["dbos"] = (dbos, {})
+        sides["dbos_wal"] = ([*dbos, "--wal"], {})
+    else:
+        missing.append("DBOS")
+    if options.restate and has(options.peers, "restate") and has(options.peers, "hypercorn"):
+        restate = [options.peers, "-m", "bench.peers.restate_runs"]
+        sides["restate"] = (restate, {"RESTATE_SERVER": str(Path(options.restate).resolve())})
+    else:
+        missing.append("Restate")
+    rounds = 1 if options.quick else 5
+    scale = 1 if options.quick else 4
+    # Runs per part: enough for some seconds of each, the slower the fewer.
+    plans = {
+        (side, concurrency): scale * (100 if concurrency == 1 else 300 if "dbos" in side else 2_000)
+        for side in sides
+        for concurrency in ((200,) if side in ("untraced", "bare") else (1, 50, 200))
+    }
+    found: dict[tuple[str, int], list[dict[str, float]]] = {plan: [] for plan in plans}
+    for number in range(rounds):
+        for (side, concurrency), runs in plans.items():
+            print(f"round {number + 1}: {side} at {concurrency} …", file=sys.stderr, flush=True)
+            command, environ = sides[side]
+            if side == "bare":
+                documents = found["loom", 200][0]["documents"]
+                command = [*command, "--documents", str(round(documents))]
+            found[side, concurrency].append(measured(command, runs, concurrency, **environ))
+    report(found, missing, rounds, quick=options.quick)
+
+
+def report(
+    found: dict[tuple[str, int], list[dict[str, float]]],
+    missing: list[str],
+    rounds: int,
+    *,
+    quick: bool,
+) -> None:
+    """Print the table, and the figures as JSON."""
+
+    def median(side: str, concurrency: int, key: str) -> float | None:
+        measured = found.get((side, concurrency))
+        if not measured:
+            return None
+        return round(statistics.median(figures[key] for figures in measured), 2)
+
+    figures: dict[str, float | None] = {}
+    for side in ("loom", "dbos", "dbos_wal", "restate"):
+        for concurrency in (1, 50, 200):
+            figures[f"{side}_c{concurrency}_per_s"] = median(side, concurrency, "per_s")
+        figures[f"{side}_c1_p50_ms"] = median(side, 1, "p50_ms")
+    figures["bare_engine_c200_per_s"] = median("bare", 200, "per_s")
+    figures["untraced_c200_per_s"] = median("untraced", 200, "per_s")
+    figures["documents_per_run"] = median("loom", 200, "documents")
+    pairs = zip(found["untraced", 200], found["loom", 200], strict=True)
+    figures["tracing_overhead_percent"] = round(
+        statistics.median((off["per_s"] / on["per_s"] - 1) * 100 for off, on in pairs), 1
+    )
+
+    def ratio(side: str) -> float | None:
+        """Median of the rounds' ratios: what else the machine did was alike in a round."""
+        theirs = found.get((side, 200))
+        if not theirs:
+            return None
+        both = zip(found["loom", 200], theirs, strict=True)
+        return round(statistics.median(a["per_s"] / b["per_s"] for a, b in both), 2)
+
+    for side in ("dbos", "dbos_wal", "restate", "bare"):
+        figures[f"loom_to_{side}_c200"] = ratio(side)
+
+    def cell(value: float | None) -> str:
+        return f"{'–' if value is None else f'{value:,.1f}':>12}"
+
+    print(f"Durable runs a second, medians of {rounds} round(s)")
+    print(f"{'at a time':26}{'1':>12}{'50':>12}{'200':>12}{'p50 at 1, ms':>16}{'Loom ÷ it':>12}")
+    names = {
+        "loom": "Loom, traced, archived",
+        "dbos": "DBOS, SQLite",
+        "dbos_wal": "DBOS, SQLite in WAL mode",
+        "restate": "Restate, 2 partitions",
+    }
+    for side, name in names.items():
+        cells = "".join(cell(figures[f"{side}_c{c}_per_s"]) for c in (1, 50, 200))
+        against = figures.get(f"loom_to_{side}_c200")
+        print(f"{name:26}{cells}{cell(figures[f'{side}_c1_p50_ms']):>16}{cell(against)}")
+    print(f"{'Loom, not traced':26}{'':24}{cell(figures['untraced_c200_per_s'])}")
+    bare_cell = cell(figures["bare_engine_c200_per_s"])
+    print(f"{'the bare engine':26}{'':24}{bare_cell}{'':16}{cell(figures['loom_to_bare_c200'])}")
+    documents = figures["documents_per_run"]
+    print(f"A run creates {documents} documents. Tracing: {figures['tracing_overhead_percent']} %.")
+    if missing:
+        print(f"Not installed, and left out: {', '.join(missing)}.")
+    if quick:
+        print("(--quick: fewer runs, one round, noisier)")
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
