@@ -11,6 +11,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,13 +66,7 @@ class Database:
         ]
         # The file is made ready here, so that a wrong path fails where it was given.
         try:
-            connection = self._connect()
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS loom_sequence (one INTEGER PRIMARY KEY, last INTEGER)"
-            )
-            connection.execute("INSERT OR IGNORE INTO loom_sequence VALUES (1, 0)")
-            connection.close()
+            self._make_ready()
         except sqlite3.Error as error:
             raise Unavailable(f"{self._file} cannot be opened: {error}") from None
         for thread in self._threads:
@@ -126,6 +121,24 @@ class Database:
         future: asyncio.Future[T] = loop.create_future()
         jobs.put(_Job(function, future, loop, atomic))
         return await future
+
+    def _make_ready(self) -> None:
+        give_up = time.monotonic() + BUSY_SECONDS
+        connection = self._connect()
+        while True:
+            try:
+                # Changing the mode does not wait for others who do so: their file is new as well.
+                connection.execute("PRAGMA journal_mode = WAL")
+                break
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.01)
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS loom_sequence (one INTEGER PRIMARY KEY, last INTEGER)"
+        )
+        connection.execute("INSERT OR IGNORE INTO loom_sequence VALUES (1, 0)")
+        connection.close()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -236,3 +237,25 @@ async def test_several_processes_may_write_the_same_file(tmp_path: Path) -> None
     with pytest.raises(NotFound):
         await things.read("m", "a")
     await database.close()
+
+
+OPENER = """
+import sys, time
+from storage.sqlite import Database
+
+while time.time() < float(sys.argv[2]):
+    pass
+Database(sys.argv[1])
+"""
+
+
+async def test_several_processes_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    for attempt in range(3):
+        file, begin = tmp_path / f"new-{attempt}.db", time.time() + 1
+        openers = [
+            await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", OPENER, str(file), str(begin)), cwd=ROOT
+            )
+            for _ in range(6)
+        ]
+        assert [await opener.wait() for opener in openers] == [0] * 6
