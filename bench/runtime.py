@@ -3,6 +3,8 @@
 A run is a message to one of 200 actors whose handler calls three activities, each journaled before
 the next begins, and updates its state once. So many runs are under way at a time; each is done
 when its message has been acknowledged. Tracing and archive are on, engines the embedded ones.
+Several at a time are handled by one process, and by two that share the store, a type of actors
+each: a process of Python's keeps one core busy, and Restate's server and service are two as well.
 
 * DBOS does three steps in one workflow, on SQLite, as installed and with its database in WAL mode.
 * Restate does three `ctx.run` and one `ctx.set` in a handler of a virtual object, one of 200; its
@@ -28,7 +30,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ from bench.peers.load import drive
 from storage.sqlite import Database, SqliteStore
 
 ACTORS = 200
+RUNS, RUNS_ALONE, RUNS_DBOS = 4_000, 400, 200
+"""Of one part with `--quick`: enough for some seconds, the slower the fewer."""
 PEERS = Path(__file__).parent / "peers"
 
 
@@ -50,6 +54,12 @@ async def add(number: int, to: int) -> dict[str, int]:
 class Steps(Actor):
     """Three activities, one after the other, and one update of the state."""
 
+    process = 0
+
+    @classmethod
+    def type_name(cls) -> str:
+        return f"Steps{cls.process}"
+
     @handler
     async def run(self, payload: dict[str, int]) -> None:
         total = payload["number"]
@@ -58,51 +68,53 @@ class Steps(Actor):
         self.update_state(total=total)
 
 
-async def loom(runs: int, concurrency: int, *, traced: bool) -> dict[str, float]:
-    """Return throughput and latency of Loom, a web process' worth of it."""
+async def loom(
+    runs: int, concurrency: int, folder: str, process: int, *, traced: bool
+) -> dict[str, float]:
+    """Return throughput and latency of one of the processes on the store in `folder`."""
     from loomweb import collector, wiring
     from loomweb.config import load_config
 
-    with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
-        environ = {
-            "LOOM_DATA_DIR": folder,
-            "LOOM_TRACING": "1" if traced else "0",
-            "LOOM_CONCURRENCY": str(max(64, concurrency)),
-        }
-        opened = await wiring.open_loom(load_config(environ))
-        worker = opened.start_worker(Steps)
-        collector.settle()
-        waiting: dict[str, asyncio.Future[None]] = {}
-        acknowledge = opened.queue.ack
+    environ = {
+        "LOOM_DATA_DIR": folder,
+        "LOOM_TRACING": "1" if traced else "0",
+        "LOOM_CONCURRENCY": str(max(64, concurrency)),
+    }
+    opened = await wiring.open_loom(load_config(environ))
+    Steps.process = process
+    worker = opened.start_worker(Steps)
+    collector.settle()
+    waiting: dict[str, asyncio.Future[None]] = {}
+    acknowledge = opened.queue.ack
 
-        async def ack(lease: Any) -> bool:
-            done = await acknowledge(lease)
-            waiting.pop(lease.message.message_id).set_result(None)
-            return done
+    async def ack(lease: Any) -> bool:
+        done = await acknowledge(lease)
+        waiting.pop(lease.message.message_id).set_result(None)
+        return done
 
-        opened.queue.ack = ack  # type: ignore[method-assign]
+    opened.queue.ack = ack  # type: ignore[method-assign]
 
-        async def one(number: int) -> None:
-            done = asyncio.get_running_loop().create_future()
-            id = f"{number:032x}"
-            waiting[id] = done
-            await opened.runtime.send(
-                f"Steps/{number % ACTORS}", "run", {"number": number}, message_id=id
-            )
-            await done
+    async def one(number: int) -> None:
+        done = asyncio.get_running_loop().create_future()
+        id = f"{process}{number:031x}"
+        waiting[id] = done
+        await opened.runtime.send(
+            f"{Steps.type_name()}/{number % ACTORS}", "run", {"number": number}, message_id=id
+        )
+        await done
 
-        figures = await drive(one, runs, concurrency)
-        stats = worker.stats()
-        assert (stats.handled, stats.failed) == (figures["started"], 0), stats
-        journal = opened.containers[ACTOR_JOURNALS.name]
-        archive = opened.containers[MESSAGE_ARCHIVE.name]
-        figures["documents"] = (
-            journal.usage().operations["create"] + archive.usage().operations["create"]
-        ) / figures["started"]
-        if opened.writer is not None:
-            await opened.writer.flush()
-            assert opened.writer.stats().dropped == {}, opened.writer.stats()
-        await wiring.close_loom()
+    figures = await drive(one, runs, concurrency)
+    stats = worker.stats()
+    assert (stats.handled, stats.failed) == (figures["started"], 0), stats
+    journal = opened.containers[ACTOR_JOURNALS.name]
+    archive = opened.containers[MESSAGE_ARCHIVE.name]
+    figures["documents"] = (
+        journal.usage().operations["create"] + archive.usage().operations["create"]
+    ) / figures["started"]
+    if opened.writer is not None:
+        await opened.writer.flush()
+        assert opened.writer.stats().dropped == {}, opened.writer.stats()
+    await wiring.close_loom()
     return figures
 
 
@@ -131,34 +143,44 @@ async def bare(runs: int, concurrency: int, documents: int) -> dict[str, float]:
     return figures
 
 
-Part = Callable[[int, int], Awaitable[dict[str, float]]]
+def own(options: argparse.Namespace) -> Awaitable[dict[str, float]]:
+    """Return the part that was asked for, about to be run by this interpreter."""
+    runs, concurrency = options.runs, options.concurrency
+    if options.part == "bare":
+        return bare(runs, concurrency, options.documents)
+    traced = options.part == "loom"
+    return loom(runs, concurrency, options.folder, options.process, traced=traced)
 
 
-def own(name: str, documents: int) -> Part:
-    """Return a part that this interpreter runs."""
-    parts: dict[str, Part] = {
-        "loom": lambda runs, concurrency: loom(runs, concurrency, traced=True),
-        "untraced": lambda runs, concurrency: loom(runs, concurrency, traced=False),
-        "bare": lambda runs, concurrency: bare(runs, concurrency, documents),
+def measured(
+    command: list[str], runs: int, concurrency: int, processes: int = 1, **environ: str
+) -> dict[str, float]:
+    """Run one part in so many processes of its own, which share a folder; return its figures."""
+    arguments = ["--runs", str(runs // processes), "--concurrency", str(concurrency // processes)]
+    with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
+        started = [
+            subprocess.Popen(
+                [*command, *arguments, "--folder", folder, "--process", str(process)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=PEERS.parents[1],
+                env={**os.environ, "PYTHONHASHSEED": "0", **environ},
+            )
+            for process in range(processes)
+        ]
+        told = [process.communicate() for process in started]
+    for process, (output, errors) in zip(started, told, strict=True):
+        if process.returncode:
+            sys.exit(f"{' '.join(command)} failed:\n{output[-2_000:]}\n{errors[-4_000:]}")
+    found: list[dict[str, float]] = [json.loads(output.splitlines()[-1]) for output, _ in told]
+    # From when the first began until the last had ended.
+    seconds = max(each["ended"] for each in found) - min(each["began"] for each in found)
+    return {
+        "per_s": runs / seconds,
+        "p50_ms": statistics.median(each["p50_ms"] for each in found),
+        "documents": found[0].get("documents", 0),
     }
-    return parts[name]
-
-
-def measured(command: list[str], runs: int, concurrency: int, **environ: str) -> dict[str, float]:
-    """Run one part in a process of its own; return its figures."""
-    arguments = ["--runs", str(runs), "--concurrency", str(concurrency)]
-    done = subprocess.run(
-        [*command, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=PEERS.parents[1],
-        env={**os.environ, "PYTHONHASHSEED": "0", **environ},
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-2_000:]}\n{done.stderr[-4_000:]}")
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
 
 
 def has(python: str, module: str) -> bool:
@@ -176,10 +198,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100, help=argparse.SUPPRESS)
     parser.add_argument("--concurrency", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--documents", type=int, default=5, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    parser.add_argument("--process", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:
-        part = own(options.part, options.documents)
-        print(json.dumps(asyncio.run(part(options.runs, options.concurrency))))
+        print(json.dumps(asyncio.run(own(options))))
         return
     compare(options)
 
@@ -189,6 +212,7 @@ def compare(options: argparse.Namespace) -> None:
     ours = [sys.executable, "-m", "bench.runtime", "--part"]
     sides: dict[str, tuple[list[str], dict[str, str]]] = {
         "loom": ([*ours, "loom"], {}),
+        "loom_one": ([*ours, "loom"], {}),
         "untraced": ([*ours, "untraced"], {}),
         "bare": ([*ours, "bare"], {}),
     }
@@ -205,12 +229,13 @@ def compare(options: argparse.Namespace) -> None:
     else:
         missing.append("Restate")
     rounds = 1 if options.quick else 5
-    scale = 1 if options.quick else 4
-    # Runs per part: enough for some seconds of each, the slower the fewer.
+    scale = 1 if options.quick else 3
     plans = {
-        (side, concurrency): scale * (100 if concurrency == 1 else 300 if "dbos" in side else 2_000)
+        (side, concurrency): scale
+        * (RUNS_DBOS if "dbos" in side else RUNS_ALONE if concurrency == 1 else RUNS)
         for side in sides
         for concurrency in ((200,) if side in ("untraced", "bare") else (1, 50, 200))
+        if (side, concurrency) != ("loom_one", 1)
     }
     found: dict[tuple[str, int], list[dict[str, float]]] = {plan: [] for plan in plans}
     for number in range(rounds):
@@ -220,7 +245,9 @@ def compare(options: argparse.Namespace) -> None:
             if side == "bare":
                 documents = found["loom", 200][0]["documents"]
                 command = [*command, "--documents", str(round(documents))]
-            found[side, concurrency].append(measured(command, runs, concurrency, **environ))
+            processes = min(concurrency, 2) if side == "loom" else 1
+            figures = measured(command, runs, concurrency, processes, **environ)
+            found[side, concurrency].append(figures)
     report(found, missing, rounds, quick=options.quick)
 
 
@@ -240,14 +267,14 @@ def report(
         return round(statistics.median(figures[key] for figures in measured), 2)
 
     figures: dict[str, float | None] = {}
-    for side in ("loom", "dbos", "dbos_wal", "restate"):
+    for side in ("loom", "loom_one", "dbos", "dbos_wal", "restate"):
         for concurrency in (1, 50, 200):
             figures[f"{side}_c{concurrency}_per_s"] = median(side, concurrency, "per_s")
         figures[f"{side}_c1_p50_ms"] = median(side, 1, "p50_ms")
     figures["bare_engine_c200_per_s"] = median("bare", 200, "per_s")
     figures["untraced_c200_per_s"] = median("untraced", 200, "per_s")
     figures["documents_per_run"] = median("loom", 200, "documents")
-    pairs = zip(found["untraced", 200], found["loom", 200], strict=True)
+    pairs = zip(found["untraced", 200], found["loom_one", 200], strict=True)
     figures["tracing_overhead_percent"] = round(
         statistics.median((off["per_s"] / on["per_s"] - 1) * 100 for off, on in pairs), 1
     )
@@ -260,7 +287,7 @@ def report(
         both = zip(found["loom", 200], theirs, strict=True)
         return round(statistics.median(a["per_s"] / b["per_s"] for a, b in both), 2)
 
-    for side in ("dbos", "dbos_wal", "restate", "bare"):
+    for side in ("loom_one", "dbos", "dbos_wal", "restate", "bare"):
         figures[f"loom_to_{side}_c200"] = ratio(side)
 
     def cell(value: float | None) -> str:
@@ -269,7 +296,8 @@ def report(
     print(f"Durable runs a second, medians of {rounds} round(s)")
     print(f"{'at a time':26}{'1':>12}{'50':>12}{'200':>12}{'p50 at 1, ms':>16}{'Loom ÷ it':>12}")
     names = {
-        "loom": "Loom, traced, archived",
+        "loom": "Loom, two processes",
+        "loom_one": "Loom, one process",
         "dbos": "DBOS, SQLite",
         "dbos_wal": "DBOS, SQLite in WAL mode",
         "restate": "Restate, 2 partitions",
@@ -278,7 +306,7 @@ def report(
         cells = "".join(cell(figures[f"{side}_c{c}_per_s"]) for c in (1, 50, 200))
         against = figures.get(f"loom_to_{side}_c200")
         print(f"{name:26}{cells}{cell(figures[f'{side}_c1_p50_ms']):>16}{cell(against)}")
-    print(f"{'Loom, not traced':26}{'':24}{cell(figures['untraced_c200_per_s'])}")
+    print(f"{'Loom, one, not traced':26}{'':24}{cell(figures['untraced_c200_per_s'])}")
     bare_cell = cell(figures["bare_engine_c200_per_s"])
     print(f"{'the bare engine':26}{'':24}{bare_cell}{'':16}{cell(figures['loom_to_bare_c200'])}")
     documents = figures["documents_per_run"]

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import sqlite3
-import tempfile
 from pathlib import Path
 
 from dbos import DBOS, DBOSConfig
@@ -39,24 +38,25 @@ def main() -> None:
     parser.add_argument("--runs", type=int, required=True)
     parser.add_argument("--concurrency", type=int, required=True)
     parser.add_argument("--wal", action="store_true")
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--process", type=int)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
-        file = Path(folder) / "dbos.sqlite"
-        if options.wal:
-            # It stays with the file.
-            connection = sqlite3.connect(file)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.close()
-        config: DBOSConfig = {
-            "name": "bench",
-            "system_database_url": f"sqlite:///{file}",
-            "log_level": "ERROR",
-            "run_admin_server": False,
-        }
-        DBOS(config=config)
-        DBOS.launch()
-        figures = asyncio.run(measure(options.runs, options.concurrency))
-        DBOS.destroy()
+    file = Path(options.folder) / "dbos.sqlite"
+    if options.wal:
+        # It stays with the file.
+        connection = sqlite3.connect(file)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.close()
+    config: DBOSConfig = {
+        "name": "bench",
+        "system_database_url": f"sqlite:///{file}",
+        "log_level": "ERROR",
+        "run_admin_server": False,
+    }
+    DBOS(config=config)
+    DBOS.launch()
+    figures = asyncio.run(measure(options.runs, options.concurrency))
+    DBOS.destroy()
     print(json.dumps(figures))
 
 

@@ -13,11 +13,15 @@ WARM = 0.1
 
 
 async def drive(
-    one: Callable[[int], Awaitable[None]], runs: int, concurrency: int
+    one: Callable[[int], Awaitable[None]],
+    runs: int,
+    concurrency: int,
+    ready: Callable[[], Awaitable[None]] | None = None,
 ) -> dict[str, float]:
-    """Do `runs` runs, `concurrency` at a time, after some that do not count.
+    """Do `runs` runs, `concurrency` at a time, after some that do not count and then `ready`.
 
-    Returns runs per second, the median latency in milliseconds, and how many were started in all.
+    Returns the median latency in milliseconds, how many were started in all, and when those that
+    count began and ended, in seconds since the epoch.
     """
     numbers = itertools.count()
     took: list[float] = []
@@ -36,13 +40,15 @@ async def drive(
     warm = max(concurrency, int(runs * WARM))
     await phase(warm)
     took.clear()
+    if ready is not None:
+        await ready()
     # Every lane has drawn one number to see that it is too great.
     numbers = itertools.count(warm)
-    began = time.perf_counter()
+    began = time.time()
     await phase(warm + runs)
-    seconds = time.perf_counter() - began
     return {
-        "per_s": runs / seconds,
+        "began": began,
+        "ended": time.time(),
         "p50_ms": statistics.median(took) * 1e3,
         "started": warm + runs,
     }

@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -131,21 +130,22 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, required=True)
     parser.add_argument("--concurrency", type=int, required=True)
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--process", type=int)
     options = parser.parse_args()
     ingress, admin, node, service = (free_port() for _ in range(4))
-    with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
-        settings = {
-            "RESTATE_BASE_DIR": folder,
-            "RESTATE_DEFAULT_NUM_PARTITIONS": "2",
-            "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
-            "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
-            "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
-            "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{node}",
-            "RESTATE_LOG_FILTER": "error",
-            "DO_NOT_TRACK": "1",
-        }
-        # Its default closes a connection after 1,000 requests, in the middle of others' streams.
-        served = f"""
+    settings = {
+        "RESTATE_BASE_DIR": options.folder,
+        "RESTATE_DEFAULT_NUM_PARTITIONS": "2",
+        "RESTATE_INGRESS__BIND_ADDRESS": f"127.0.0.1:{ingress}",
+        "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin}",
+        "RESTATE_BIND_ADDRESS": f"127.0.0.1:{node}",
+        "RESTATE_ADVERTISED_ADDRESS": f"http://127.0.0.1:{node}",
+        "RESTATE_LOG_FILTER": "error",
+        "DO_NOT_TRACK": "1",
+    }
+    # Its default closes a connection after 1,000 requests, in the middle of others' streams.
+    served = f"""
 import asyncio
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
@@ -156,12 +156,12 @@ config.keep_alive_max_requests = 10**9
 config.h2_max_concurrent_streams = 10_000
 asyncio.run(serve(app, config))
 """
-        with (
-            running([os.environ["RESTATE_SERVER"]], ingress, **settings),
-            running([sys.executable, "-c", served], service),
-        ):
-            register(admin, service)
-            figures = asyncio.run(measure(options.runs, options.concurrency, ingress))
+    with (
+        running([os.environ["RESTATE_SERVER"]], ingress, **settings),
+        running([sys.executable, "-c", served], service),
+    ):
+        register(admin, service)
+        figures = asyncio.run(measure(options.runs, options.concurrency, ingress))
     print(json.dumps(figures))
 
 

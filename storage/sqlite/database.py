@@ -23,6 +23,10 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 10.0
 """How long a transaction waits for another process's before the store counts as unavailable."""
+BUSY_POLL = 0.0005
+"""How often it looks. SQLite itself looks after 1, 2, 5, 10, 15 ms and more, and comes too late
+whenever another process writes without a pause.
+"""
 MAX_BATCH = 512
 _READERS = 2
 
@@ -163,6 +167,7 @@ class Database:
 
     def _write_loop(self) -> None:
         connection = self._connect()
+        connection.execute("PRAGMA busy_timeout = 0")
         while True:
             batch, stop = _take(self._writes, MAX_BATCH)
             if batch:
@@ -172,9 +177,21 @@ class Database:
                 connection.close()
                 return
 
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Begin a transaction, after those of other processes."""
+        give_up = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                    raise
+            time.sleep(BUSY_POLL)
+
     def _commit(self, connection: sqlite3.Connection, batch: list[_Job[Any]]) -> None:
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection)
             (before,) = connection.execute("SELECT last FROM loom_sequence").fetchone()
             self.sequence = before
             for job in batch:
