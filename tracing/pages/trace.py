@@ -22,7 +22,7 @@ from tracing.tree import TraceTree
 from tracing.waterfall import Waterfall, lay_out
 from tracing.words import Word, sentence
 
-FIRST_ROWS = 300
+FIRST_ROWS = 120
 """Rows that the page itself holds, readable without scripts; those fetch the others."""
 
 _SPAN_ID = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")
