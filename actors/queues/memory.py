@@ -94,7 +94,8 @@ class MemoryQueue:
             self._seq += 1
             visible = max(now + delay, message.metadata.not_before_ns / 1e9)
             box = self._mailboxes.setdefault(message.actor_id, _Mailbox(next_at=visible))
-            box.entries.append(_Entry(self._seq, message, visible, now))
+            # What is not delayed needs no clock, which may be set back before it is leased.
+            box.entries.append(_Entry(self._seq, message, visible if visible > now else 0.0, now))
             if box.token is None and not box.held:
                 box.next_at = min(box.next_at, visible)
         self._changed.set()
@@ -112,11 +113,11 @@ class MemoryQueue:
             if box.paused or box.next_at > now or actor_id.partition("/")[0] not in actor_types:
                 continue
             ready = [entry for entry in box.entries if entry.visible_at <= now]
-            if not ready:
+            # A turn that is under way comes before any other message, whatever its priority.
+            entry = box.parked or min(ready, key=lambda entry: entry.order, default=None)
+            if entry is None:
                 self._reschedule(actor_id)
                 continue
-            # A turn that is under way comes before any other message, whatever its priority.
-            entry = box.parked or min(ready, key=lambda entry: entry.order)
             entry.attempts += 1
             box.token, box.leased = f"{entry.seq}:{secrets.token_hex(8)}", entry
             box.next_at, box.held = now + seconds, False

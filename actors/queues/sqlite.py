@@ -122,7 +122,8 @@ class SqliteQueue:
                 message.message_id,
                 message.actor_id,
                 message.metadata.priority,
-                visible_at,
+                # What is not delayed needs no clock, which may be set back before it is leased.
+                visible_at if visible_at > now else 0,
                 now,
                 msgspec.json.encode(message.to_document()),
             )
@@ -175,12 +176,12 @@ class SqliteQueue:
                 # A turn that is under way comes before any other message, whatever its priority.
                 head = connection.execute(
                     "SELECT seq, attempts, enqueued_at, body FROM queue_messages"
-                    " WHERE state = 0 AND actor_id = ? AND visible_at <= ? AND seq IS ?"
+                    " WHERE state = 0 AND seq = ?"
                     if parked is not None
                     else "SELECT seq, attempts, enqueued_at, body FROM queue_messages"
-                    " WHERE state = 0 AND actor_id = ? AND visible_at <= ? AND ? IS NULL"
+                    " WHERE state = 0 AND actor_id = ? AND visible_at <= ?"
                     " ORDER BY priority, seq LIMIT 1",
-                    (actor_id, now, parked),
+                    (actor_id, now) if parked is None else (parked,),
                 ).fetchone()
                 if head is None:
                     _reschedule(connection, actor_id, now)

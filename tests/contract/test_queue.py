@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -161,6 +162,45 @@ async def test_a_lease_that_ran_out_cannot_be_settled_even_when_nobody_took_over
     assert await queue.extend([lost], seconds=30) == [False]
     assert not await queue.ack(lost)
     assert (await lease_one(queue)).attempt == 2
+
+
+async def test_a_lease_is_settled_once(queue: MessageQueue) -> None:
+    for settle in (queue.ack, queue.nack, queue.dead_letter, partial(queue.park, seconds=0)):
+        await queue.enqueue([message(), message()])
+        lease = await lease_one(queue)
+        assert await settle(lease)
+        assert not await settle(lease)
+        while leases := await lease_all(queue):
+            await queue.ack(leases[0])
+
+
+async def test_a_clock_that_is_set_back_changes_no_order(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message(message_type="first")])
+    clock.advance(-3_600)
+    await queue.enqueue([message(message_type="second")])
+    clock.advance(1_800)
+    # Some engines lease it now, some when the clock is there again.
+    assert names(await lease_all(queue)) <= {"first"}
+    clock.advance(1_801)
+    order = []
+    while leases := await lease_all(queue):
+        order += names(leases)
+        await queue.ack(leases[0])
+    assert order == ["first", "second"]
+
+
+async def test_a_clock_that_is_set_back_lets_nothing_pass_a_suspended_turn(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message(message_type="first")], delay=10)
+    clock.advance(11)
+    await queue.park(await lease_one(queue), seconds=1_000)
+    clock.advance(-11)
+    await queue.enqueue([Message.new("Order/1", "urgent", {}, priority=-1)])
+    await queue.wake("Order/1")
+    assert (await lease_one(queue)).message.message_type == "first"
 
 
 async def test_an_extended_lease_lasts(queue: MessageQueue, clock: ManualClock) -> None:

@@ -2,7 +2,7 @@
 
 local actor, id, token, kept = ARGV[3], q .. ':id:' .. ARGV[4], ARGV[5], tonumber(ARGV[6])
 if not holds(actor, token) then
-  return redis.call('GET', id) == 'd' .. token and 1 or 0
+  return repeated and redis.call('GET', id) == 'd' .. token and 1 or 0
 end
 redis.call('SET', id, 'd' .. token)
 redis.call('ZADD', q .. ':dead', now, number_of(token))

@@ -5,7 +5,7 @@ local actor, token, delay, counts, wakes =
   ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6] == '1', tonumber(ARGV[7])
 local box = q .. ':box:' .. actor
 if not holds(actor, token) then
-  return redis.call('HGET', box, 'settled') == token and 1 or 0
+  return repeated and redis.call('HGET', box, 'settled') == token and 1 or 0
 end
 local number = number_of(token)
 if counts then
