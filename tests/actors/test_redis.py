@@ -263,7 +263,9 @@ async def test_old_dead_letters_go(redis_url: str, clock: ManualClock) -> None:
 
 async def test_all_of_a_queue_is_in_one_slot_of_a_cluster(tmp_path: Path) -> None:
     port = free_port()
-    process = start_redis(tmp_path, port, "--cluster-enabled", "yes")
+    # The bus would be at the port and 10,000 more, which need not be a port.
+    bus = ("--cluster-port", str(free_port()))
+    process = start_redis(tmp_path, port, "--cluster-enabled", "yes", *bus)
     url = f"redis://127.0.0.1:{port}"
     try:
         async with Redis.from_url(url) as admin, opened(url) as queue, reached(url) as server:
