@@ -13,7 +13,8 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from storage import StorageError, Unavailable
+from actors.queues.port import QueueUnavailable
+from storage import StorageError
 
 T = TypeVar("T")
 
@@ -40,11 +41,13 @@ class ServerFacts:
     Attributes:
         append_only: it writes every change to a file.
         eviction: what it does when its memory is full, such as "noeviction".
+        replica: it follows another server, and takes no writes.
     """
 
     version: str
     append_only: bool
     eviction: str
+    replica: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +82,20 @@ class RedisServer:
     ) -> None:
         self.name = f"{{{name}}}"
         self._clock = clock
-        self._redis = Redis(
-            connection_pool=BlockingConnectionPool.from_url(
-                url,
-                max_connections=CONNECTIONS,
-                timeout=timeout,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                # A script is repeated here, where it can be told that it may have run before.
-                retry=Retry(NoBackoff(), 0),
-            )
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            # A script is repeated here, where it can be told that it may have run before.
+            retry=Retry(NoBackoff(), 0),
         )
+        try:
+            pool.make_connection()  # type: ignore[no-untyped-call]
+        except TypeError:
+            raise ValueError("an option behind the question mark is unknown") from None
+        self._redis = Redis(connection_pool=pool)
         self._scripts: dict[str, Any] = {}
 
     async def run(self, script: Script, *arguments: Any, repeated: bool = False) -> Any:
@@ -98,7 +104,7 @@ class RedisServer:
         A call whose answer was lost is repeated once: scripts answer the same again.
 
         Raises:
-            storage.Unavailable: the server did not answer, or cannot serve now.
+            QueueUnavailable: the server did not answer, or cannot serve now.
             storage.StorageError: it refused the call.
         """
         run = self._scripts.get(script.source)
@@ -112,25 +118,32 @@ class RedisServer:
 
         try:
             return await _translated(once(repeated))
-        except Unavailable:
-            await asyncio.sleep(REPEAT_AFTER)
+        except QueueUnavailable:
+            await self._start_afresh()
             return await _translated(once(True))
 
     async def command(self, *parts: Any) -> Any:
         """Run one command that may be repeated. Raises as `run` does."""
         try:
             return await _translated(self._redis.execute_command(*parts))  # type: ignore[no-untyped-call]
-        except Unavailable:
-            await asyncio.sleep(REPEAT_AFTER)
+        except QueueUnavailable:
+            await self._start_afresh()
             return await _translated(self._redis.execute_command(*parts))  # type: ignore[no-untyped-call]
+
+    async def _start_afresh(self) -> None:
+        """Drop the connections that nobody uses: of a server that was restarted, all are dead."""
+        await self._redis.connection_pool.disconnect(inuse_connections=False)
+        await asyncio.sleep(REPEAT_AFTER)
 
     async def facts(self) -> ServerFacts:
         """Ask the server what it is. Raises as `run` does."""
-        info = await _translated(self._redis.info("server", "memory", "persistence"))
+        sections = ("server", "memory", "persistence", "replication")
+        info = await _translated(self._redis.info(*sections))
         return ServerFacts(
             str(info["redis_version"]),
             bool(info.get("aof_enabled")),
             str(info.get("maxmemory_policy", "unknown")),
+            info.get("role") == "slave",
         )
 
     @asynccontextmanager
@@ -159,11 +172,13 @@ class RedisServer:
 async def _translated(asked: Awaitable[T]) -> T:
     try:
         return await asked
+    except refused.AuthenticationError as error:
+        raise StorageError(f"Redis refused: {_brief(error)}") from error
     except _NOT_NOW as error:
-        raise Unavailable(f"Redis does not answer: {_brief(error)}") from error
+        raise QueueUnavailable(f"Redis does not answer: {_brief(error)}") from error
     except refused.RedisError as error:
         if str(error).startswith(_NOT_NOW_CODES):
-            raise Unavailable(f"Redis cannot serve now: {_brief(error)}") from error
+            raise QueueUnavailable(f"Redis cannot serve now: {_brief(error)}") from error
         raise StorageError(f"Redis refused: {_brief(error)}") from error
 
 

@@ -106,6 +106,7 @@ class ActorWorker:
         self._running: dict[asyncio.Task[None], Lease] = {}
         self._finished = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._queue_down = False
         self._unmatched = Unmatched()
         self._handled = self._failed = self._abandoned = self._expired = 0
 
@@ -154,15 +155,29 @@ class ActorWorker:
                 tuple(self._types), limit=free, seconds=self._lease_seconds
             )
         except StorageError as error:
-            logger.warning("the queue cannot be leased from (%s); trying again", error)
-            await asyncio.sleep(STORE_DELAY)
+            await self._sit_out(error)
             return
+        if self._queue_down:
+            self._queue_down = False
+            logger.warning("the queue answers again")
         for lease in leases:
             task = asyncio.create_task(self._guarded(lease, asked_ns), name=lease.message.actor_id)
             self._running[task] = lease
             task.add_done_callback(self._done)
         if not leases:
             await self._queue.wait(IDLE_WAIT)
+
+    async def _sit_out(self, error: StorageError) -> None:
+        """Wait for a queue that does not answer; told once, however long that takes."""
+        if not self._queue_down:
+            self._queue_down = True
+            logger.warning(
+                "the queue cannot be leased from (%s); asking it again every %g s",
+                *(error, STORE_DELAY),
+            )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STORE_DELAY):
+                await self._stopping.wait()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         lease = self._running.pop(task)
@@ -340,7 +355,9 @@ class ActorWorker:
     async def _ended_before(self, fold: Fold, lease: Lease, leased_ns: int) -> JournalRecord | None:
         """Return the record that ended the message's turn already, or None."""
         message = lease.message
-        if lease.attempt == 1 and not fold.may_have_ended(message.message_id, leased_ns):
+        # A queue that forgot that a message was handled offers it as if for the first time.
+        since_ns = 0 if self._queue.forgets else leased_ns
+        if lease.attempt == 1 and not fold.may_have_ended(message.message_id, since_ns):
             return None
         records = await self._runtime.state_store.of_message(message.actor_id, message.message_id)
         if records and records[-1].ends_turn:

@@ -1,7 +1,15 @@
 """Message queues: the port, and an engine per file."""
 
 from actors.queues.memory import MemoryQueue
-from actors.queues.port import Depth, Lease, Mailbox, MailboxState, MessageQueue, Tally
+from actors.queues.port import (
+    Depth,
+    Lease,
+    Mailbox,
+    MailboxState,
+    MessageQueue,
+    QueueUnavailable,
+    Tally,
+)
 from actors.queues.sqlite import SqliteQueue
 
 __all__ = [
@@ -11,6 +19,7 @@ __all__ = [
     "MailboxState",
     "MemoryQueue",
     "MessageQueue",
+    "QueueUnavailable",
     "SqliteQueue",
     "Tally",
 ]

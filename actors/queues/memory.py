@@ -74,6 +74,8 @@ class Upcoming:
 class MemoryQueue:
     """A `MessageQueue` that forgets everything with its process."""
 
+    forgets = False
+
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._mailboxes: dict[str, _Mailbox] = {}

@@ -8,8 +8,16 @@ from enum import StrEnum
 from typing import Protocol
 
 from actors.message import Message
+from storage import Unavailable
 
 DEDUPE_SECONDS = 24 * 3600
+
+
+class QueueUnavailable(Unavailable):
+    """The server of the queue did not answer; the call may or may not have happened.
+
+    Documents are elsewhere: what only reads them goes on.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,14 @@ class MessageQueue(Protocol):
     message available again. While a message waits for its retry, its actor's later messages wait
     behind it. A message id that is in the queue, or was acknowledged within the dedupe window
     (24 hours), is not enqueued again. An acknowledged call is durable.
+
+    Attributes:
+        forgets: whether it may come back from an accident as it was some time before, and offer as
+            new what was handled since. Whoever leases from it looks into the journal every time.
     """
+
+    @property
+    def forgets(self) -> bool: ...
 
     async def enqueue(self, messages: Sequence[Message], *, delay: float = 0.0) -> list[bool]:
         """Add messages; False for each known already.

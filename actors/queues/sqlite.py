@@ -86,6 +86,8 @@ _FORGET = "DELETE FROM queue_messages WHERE message_id = ? AND state = 1 AND vis
 class SqliteQueue:
     """A `MessageQueue` in the embedded database. Times inside are microseconds since the epoch."""
 
+    forgets = False
+
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock

@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
 
-from actors import Depth, Lease
+from actors import Actor, Depth, Lease, Message, handler
 from actors.locks.redis import RedisLocks
 from actors.queues.redis import RedisQueue
 from actors.redis_server import RedisServer
+from actors.state import REMEMBERED_MESSAGES
 from storage import StorageError, Unavailable
+from tests.actors.world import World
 from tests.builders import message
 from tests.conftest import ManualClock
 from tests.cosmos_server import free_port
@@ -147,6 +150,91 @@ async def test_a_server_that_is_gone_is_unavailable_and_used_again_when_it_is_ba
         finally:
             process.kill()
             process.wait()
+
+
+async def depth_if_any(queue: RedisQueue) -> Depth | None:
+    try:
+        return await queue.depth()
+    except Unavailable:
+        return None
+
+
+async def test_the_first_call_after_a_restart_is_answered(tmp_path: Path) -> None:
+    port = free_port()
+    process = start_redis(tmp_path, port)
+    try:
+        async with opened(f"redis://127.0.0.1:{port}") as queue:
+            # As many connections as there are calls at once.
+            await asyncio.gather(*(queue.enqueue([message()]) for _ in range(8)))
+            process.kill()
+            process.wait()
+            process = start_redis(tmp_path, port)
+            assert (await queue.depth()).ready == 0
+            assert await queue.enqueue([message()]) == [True]
+    finally:
+        process.kill()
+        process.wait()
+
+
+class Counter(Actor):
+    @handler
+    async def add(self, payload: dict[str, Any]) -> None:
+        self.update_state(total=self.state.get("total", 0) + 1)
+        self.send("Total/all", "add", {})
+
+
+class Total(Actor):
+    @handler
+    async def add(self, payload: dict[str, Any]) -> None:
+        self.update_state(total=self.state.get("total", 0) + 1)
+
+
+async def test_a_server_that_comes_back_with_an_old_copy_has_nothing_done_twice(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    process = start_redis(tmp_path, port)
+    url = f"redis://127.0.0.1:{port}"
+    # More than an actor in memory knows by heart.
+    sent = 1 + REMEMBERED_MESSAGES
+    try:
+        async with opened(url) as queue, Redis.from_url(url) as admin:
+            world = World(traced=False)
+            world.queue = queue  # type: ignore[assignment]
+            world.runtime = world.new_runtime()
+            for _ in range(sent):
+                await world.send("Counter/1", "add")
+            # Before any was leased, so that all are offered as if for the first time.
+            await queue.pause("Counter/1")
+            await admin.save()
+            copy = (tmp_path / "dump.rdb").read_bytes()
+            await queue.resume("Counter/1")
+            async with world.serve(Counter, Total):
+                await world.settled()
+                process.kill()
+                process.wait()
+                (tmp_path / "dump.rdb").write_bytes(copy)
+                process = start_redis(tmp_path, port)
+                async with asyncio.timeout(20):
+                    while await depth_if_any(queue) != Depth(0, 0, 0, 0, None, sent):
+                        await asyncio.sleep(0.01)
+                await queue.resume("Counter/1")
+                await world.settled()
+            for actor in ("Counter/1", "Total/all"):
+                assert (await world.state(actor))["total"] == sent
+            # Sent again by somebody in doubt, to a server that has forgotten all of it.
+            await admin.connection_pool.disconnect()
+            await admin.flushall()
+            async with world.serve(Counter, Total):
+                page = await world.archived.changes(limit=10 * sent)
+                found = [Message.from_document(document.body) for document in page.documents]
+                assert await queue.enqueue(found) == [True] * 2 * sent
+                await world.settled()
+            for actor in ("Counter/1", "Total/all"):
+                assert (await world.state(actor))["total"] == sent
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def test_a_server_that_cannot_write_is_unavailable_and_nothing_is_half_done(

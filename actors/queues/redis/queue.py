@@ -57,6 +57,9 @@ class RedisQueue:
     `not_before_ns`, which its sender's clock made. Whoever waits is told by the server.
     """
 
+    # A server that was restored, or a replica that took over, may lack the latest of it.
+    forgets = True
+
     def __init__(self, server: RedisServer) -> None:
         self._server = server
         self._key = server.name
@@ -232,16 +235,20 @@ class RedisQueue:
         return done
 
     async def _listen(self) -> None:
+        told = False
         while True:
             try:
                 async with self._server.listening(f"{self._key}:ready") as notice:
                     # What came before the subscription was not told.
                     self._changed.set()
+                    told = False
                     while True:
                         if await notice(LISTEN_SECONDS):
                             self._changed.set()
             except StorageError as error:
-                logger.warning("no notices of new messages (%s); looking by itself", error)
+                if not told:
+                    logger.warning("no notices of new messages (%s); looking by itself", error)
+                told = True
                 await asyncio.sleep(RECONNECT_SECONDS)
 
 
