@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from tracing.sampling import Sampler
 from tracing.writer import HOLD_SECONDS
@@ -36,6 +36,25 @@ class CosmosConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RedisConfig:
+    """How to reach the Redis server of the queue and the locks.
+
+    Attributes:
+        url: as it was given; it may hold a password, so it is never shown.
+        address: the same without a user, a password and options.
+        local: the server is on this machine.
+        encrypted: nobody on the way can read along.
+        password: whether one is sent.
+    """
+
+    url: str = field(repr=False)
+    address: str
+    local: bool
+    encrypted: bool
+    password: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What the process was told."""
 
@@ -44,6 +63,7 @@ class Config:
     port: int
     store: Engine
     cosmos: CosmosConfig | None
+    redis: RedisConfig | None
     synchronous: Literal["FULL", "NORMAL"]
     tracing: bool
     archive: bool
@@ -66,7 +86,7 @@ class Config:
 
     @property
     def database_file(self) -> Path:
-        """The embedded store: documents, queue and locks."""
+        """The embedded store: documents, and the queue and locks where they are not in Redis."""
         return self.data_dir / "loom.db"
 
     @property
@@ -94,6 +114,7 @@ def load_config(environ: Mapping[str, str] = os.environ) -> Config:
         port=read.integer("PORT", 8000, 0, 65_535),
         store="cosmos" if store == "cosmos" else "sqlite",
         cosmos=_cosmos(environ, read) if store == "cosmos" else None,
+        redis=_redis(environ.get("LOOM_REDIS_URL") or ""),
         synchronous="NORMAL"
         if read.choice("LOOM_SQLITE_SYNCHRONOUS", ("FULL", "NORMAL"), "FULL") == "NORMAL"
         else "FULL",
@@ -199,6 +220,36 @@ def _cosmos(environ: Mapping[str, str], read: _Reader) -> CosmosConfig:
         consistency=read.choice("COSMOS_CONSISTENCY", ("", *_CONSISTENCY), "") or None,
         regions=read.names("COSMOS_REGIONS", ()),
         timeout_seconds=read.number("COSMOS_TIMEOUT_SECONDS", 20.0, 1.0, 300.0),
+    )
+
+
+def _redis(url: str) -> RedisConfig | None:
+    if not url:
+        return None
+    # The value is not quoted: it may hold a password.
+    wrong = ConfigError(
+        "LOOM_REDIS_URL is not the address of a Redis server, such as redis://127.0.0.1:6379/0,"
+        " rediss://user:password@redis.example:6380/0 or unix:///run/redis.sock"
+    )
+    try:
+        parts = urlsplit(url)
+        port, host, options = parts.port or 6379, parts.hostname or "", parse_qs(parts.query)
+    except ValueError:
+        raise wrong from None
+    password = bool(parts.password or options.get("password"))
+    if parts.scheme == "unix" and parts.path and not host:
+        return RedisConfig(url, f"unix://{parts.path}", True, False, password)
+    database = parts.path.strip("/") or "0"
+    numbered = database.isascii() and database.isdigit()
+    if parts.scheme not in ("redis", "rediss") or not host or not numbered:
+        raise wrong
+    named = f"[{host}]" if ":" in host else host
+    return RedisConfig(
+        url,
+        f"{parts.scheme}://{named}:{port}/{database}",
+        host in _LOOPBACK,
+        parts.scheme == "rediss",
+        password,
     )
 
 

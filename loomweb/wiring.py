@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from azure.core.credentials_async import AsyncTokenCredential
 
@@ -22,8 +23,8 @@ from actors.history import HistoryExporter
 from actors.inbox import ACTOR_EVENTS, Inbox
 from actors.inspect import ActorInspector
 from actors.journal import ACTOR_JOURNALS, Journal
-from actors.locks import SqliteLocks
-from actors.queues import Depth, SqliteQueue
+from actors.locks import LockManager, SqliteLocks
+from actors.queues import Depth, MessageQueue, QueueUnavailable, SqliteQueue
 from actors.redrive import Redrive
 from actors.resolvers import ActorDataLoaders
 from actors.retry import MESSAGE_RETRIES
@@ -31,7 +32,7 @@ from actors.runtime import ActorRuntime
 from actors.stores import ACTOR_STATES, CosmosStateStore
 from actors.watch import ActorWatch
 from actors.worker import ActorWorker, WorkerStats
-from loomweb.config import Config, ConfigError
+from loomweb.config import Config, ConfigError, RedisConfig
 from loomweb.plugins import Served, load_actors
 from storage import Container, StorageError, Store
 from storage.cosmos import CosmosStore
@@ -50,6 +51,9 @@ from tracing import services as tracing_services
 from tracing.containers import TRACE_EVENTS
 from tracing.otlp.decode import OtlpUnavailable
 from tracing.otlp.export import ExportStats, OtlpExporter
+
+if TYPE_CHECKING:
+    from actors.redis_server import RedisServer
 
 SPECS = (
     TRACE_EVENTS,
@@ -71,14 +75,52 @@ class ContainerUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class Mail:
+    """The queue and the locks: of this machine, or of all that share a Redis server."""
+
+    queue: MessageQueue
+    locks: LockManager
+    server: RedisServer | None = None
+    address: str = ""
+    closes: tuple[Callable[[], Awaitable[None]], ...] = ()
+
+    @property
+    def engine(self) -> str:
+        return "sqlite" if self.server is None else "redis"
+
+    async def facts(self) -> dict[str, str]:
+        """Return what the System page says of the engine.
+
+        Raises:
+            storage.StorageError: it does not answer.
+        """
+        if self.server is None:
+            return {}
+        found = await self.server.facts()
+        return {
+            "Server": self.address,
+            "Version": found.version,
+            "Append-only file": "on" if found.append_only else "off: a restart loses messages",
+            "When its memory is full": found.eviction,
+        }
+
+    async def close(self) -> None:
+        """Close the connections; what is embedded is closed with its database."""
+        for close in self.closes:
+            await close()
+
+
+@dataclass(frozen=True, slots=True)
 class SystemReport:
-    """What the System page shows of this process."""
+    """What the System page shows of this process. `queue` is None when it does not answer."""
 
     engine: str
     tracing_on: bool
     writer: WriterStats | None
     exporter: ExportStats | None
-    queue: Depth
+    queue_engine: str
+    queue: Depth | None
+    queue_facts: Mapping[str, str]
     containers: list[ContainerUsage]
     worker: WorkerStats | None
     versions: dict[str, str]
@@ -95,8 +137,7 @@ class Loom:
         database: Database,
         containers: Mapping[str, Container],
         written: Container,
-        queue: SqliteQueue,
-        locks: SqliteLocks,
+        mail: Mail,
         served: Served,
     ) -> None:
         self.served = served
@@ -105,7 +146,8 @@ class Loom:
         self._writer_store = writer_store
         self._written = written
         self.containers = containers
-        self.queue = queue
+        self.mail = mail
+        self.queue = queue = mail.queue
         self._database = database
         self._worker_task: asyncio.Task[None] | None = None
         self.worker: ActorWorker | None = None
@@ -130,7 +172,7 @@ class Loom:
         )
         inbox = Inbox(containers[ACTOR_EVENTS.name])
         self.runtime = ActorRuntime(
-            *(self.state_store, queue, locks, self.writer),
+            *(self.state_store, queue, mail.locks, self.writer),
             message_archive=self.archive,
             inbox=inbox,
         )
@@ -199,12 +241,19 @@ class Loom:
         for name, container in named:
             usage = container.usage()
             usages.append(ContainerUsage(name, usage.operations, usage.request_units))
+        try:
+            depth, facts = await asyncio.gather(self.queue.depth(), self.mail.facts())
+        except StorageError:
+            # `ready` tells why.
+            depth, facts = None, {"Server": self.mail.address} if self.mail.address else {}
         return SystemReport(
             engine=self.store.engine,
             tracing_on=self.writer is not None,
             writer=None if self.writer is None else self.writer.stats(),
             exporter=None if self.exporter is None else self.exporter.stats(),
-            queue=await self.queue.depth(),
+            queue_engine=self.mail.engine,
+            queue=depth,
+            queue_facts=facts,
             containers=usages,
             worker=None if self.worker is None else self.worker.stats(),
             versions={
@@ -224,6 +273,7 @@ class Loom:
             await self.writer.close()
         if self.exporter is not None:
             await asyncio.to_thread(self.exporter.close)
+        await self.mail.close()
         await self._writer_store.close()
         await self.store.close()
         await self._database.close()
@@ -248,7 +298,7 @@ async def open_loom(config: Config) -> Loom:
 
     Raises:
         ConfigError: the settings name something that is not installed or cannot be imported.
-        storage.StorageError: the store does not answer.
+        storage.StorageError: the store or the queue does not answer.
     """
     global _current
     served = load_actors(config.actors)
@@ -260,15 +310,13 @@ async def open_loom(config: Config) -> Loom:
     try:
         containers = {spec.name: await store.container(spec) for spec in SPECS}
         written = await patient.container(TRACE_EVENTS)
-        queue, locks = SqliteQueue(database), SqliteLocks(database)
-        await queue.open()
-        await locks.open()
+        mail = await open_mail(config, database)
     except BaseException:
         await patient.close()
         await store.close()
         await database.close()
         raise
-    loom = Loom(config, store, patient, database, containers, written, queue, locks, served)
+    loom = Loom(config, store, patient, database, containers, written, mail, served)
     if loom.writer is not None:
         loom.writer.start()
     tracing_services.install(
@@ -318,6 +366,57 @@ def open_store(config: Config, database: Database, *, retries: int = 9) -> Store
         consistency=config.cosmos.consistency,
         regions=config.cosmos.regions,
     )
+
+
+async def open_mail(config: Config, database: Database) -> Mail:
+    """Return the queue and the locks that the settings name; the embedded ones are in `database`.
+
+    Raises:
+        ConfigError: a package that they need is not installed.
+        storage.StorageError: the Redis server does not answer, or refuses.
+    """
+    if config.redis is None:
+        queue, locks = SqliteQueue(database), SqliteLocks(database)
+        await queue.open()
+        await locks.open()
+        return Mail(queue, locks)
+    server = open_redis(config.redis)
+    # Optional, because one machine needs no Redis.
+    from actors.locks.redis import RedisLocks
+    from actors.queues.redis import RedisQueue
+
+    try:
+        await server.facts()
+    except StorageError as error:
+        await server.close()
+        raise QueueUnavailable(
+            f"{str(error).rstrip('.')}. LOOM_REDIS_URL names {config.redis.address}: see to that"
+            " server, or unset it to have the queue in the embedded store"
+        ) from error
+    shared = RedisQueue(server)
+    closes = (shared.close, server.close)
+    return Mail(shared, RedisLocks(server), server, config.redis.address, closes)
+
+
+def open_redis(config: RedisConfig) -> RedisServer:
+    """Return the Redis server that the settings name; nothing is sent to it yet.
+
+    Raises:
+        ConfigError: the package redis is not installed, or the URL has an option it does not know.
+    """
+    try:
+        from actors.redis_server import RedisServer
+    except ModuleNotFoundError as error:
+        if error.name != "redis":
+            raise
+        raise ConfigError(
+            "LOOM_REDIS_URL is set, which needs the package redis: pip install 'redis>=8,<9',"
+            " or unset it"
+        ) from None
+    try:
+        return RedisServer(config.url)
+    except ValueError as error:
+        raise ConfigError(f"LOOM_REDIS_URL cannot be used: {error}") from None
 
 
 def _exporter(endpoint: str) -> OtlpExporter:

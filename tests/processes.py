@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
 from tests.cosmos_server import ROOT
 
@@ -57,6 +60,33 @@ def serving(folder: Path, **environ: str) -> Iterator[str]:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
+
+
+class Visitor:
+    """Looks at pages and posts their forms, as a browser without scripts does."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Return a page's status and text."""
+        return self._open(f"{self.address}{path}")
+
+    def post(self, path: str, **fields: str) -> tuple[int, str]:
+        """Post the form of a page; returns the status and text that this leads to."""
+        _, page = self.get(path)
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+        assert token, page
+        form = {"csrfmiddlewaretoken": token[1], **fields}
+        return self._open(f"{self.address}{path}", urlencode(form).encode())
+
+    def _open(self, address: str, body: bytes | None = None) -> tuple[int, str]:
+        try:
+            with self._opener.open(address, body, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
 
 
 def address_of(process: subprocess.Popen[str]) -> str:

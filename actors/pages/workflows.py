@@ -19,6 +19,7 @@ from actors import services
 from actors.errors import ActorError
 from actors.pages.forms import TimesForm, form_class
 from actors.pages.run_again import Given, input_of
+from actors.queues import QueueUnavailable
 from actors.runtime import Started
 from actors.workflow import Workflow
 from storage import StorageError
@@ -113,6 +114,7 @@ async def _run(request: HttpRequest, found: Workflow) -> HttpResponse:
     # Several runs are a trace each.
     request_trace = trace_of(request) if wanted == 1 else None
     runs: list[Started] = []
+    status = 422
     try:
         payload = msgspec.to_builtins(msgspec.convert(form.cleaned_data, found.input_type))
         for _ in range(wanted):
@@ -123,7 +125,16 @@ async def _run(request: HttpRequest, found: Workflow) -> HttpResponse:
         problem = f"The input does not fit: {error}. {_started(runs, wanted)}"
     except ActorError as error:
         problem = f"{error}. {_started(runs, wanted)}"
+    except QueueUnavailable:
+        status = 503
+        problem = (
+            f"The queue does not answer. {_started(runs, wanted)} What has run can be read as"
+            " before, and what waits in the queue goes on when it is back. Try again when the"
+            " System page says that it answers; should its answer alone have been lost, one more"
+            " run is among the traces."
+        )
     except StorageError as error:
+        status = 503
         problem = (
             f"The store or queue does not answer ({type(error).__name__})."
             f" {_started(runs, wanted)} One more may have been, without an answer; look at the"
@@ -131,7 +142,7 @@ async def _run(request: HttpRequest, found: Workflow) -> HttpResponse:
         )
     else:
         return _landed(request, found, runs)
-    return await _show(request, found, form, times, problem=problem)
+    return await _show(request, found, form, times, problem=problem, status=status)
 
 
 def _started(runs: list[Started], wanted: int) -> str:
@@ -158,11 +169,13 @@ async def _show(
     *,
     note: str = "",
     problem: str = "",
+    status: int = 200,
 ) -> HttpResponse:
     card = await _card(found, form, times, note, problem)
     page = WorkflowsPage([card], await may_run(request))
-    wrong = problem or form.errors or times.errors
-    return render(request, "actors/workflow.html", {"page": page}, status=422 if wrong else 200)
+    if form.errors or times.errors:
+        status = 422
+    return render(request, "actors/workflow.html", {"page": page}, status=status)
 
 
 async def _card(

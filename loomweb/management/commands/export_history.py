@@ -33,7 +33,7 @@ class Command(BaseCommand):
         except ActorError as error:
             raise CommandError(str(error)) from None
         except StorageError as error:
-            raise CommandError(f"the store does not answer: {error}") from None
+            raise CommandError(f"Loom cannot go on: {error}") from None
 
     async def _export(self, actor_id: str) -> None:
         loom = await wiring.open_loom(replace(settings.CONFIG, run_workers=False))

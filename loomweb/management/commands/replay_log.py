@@ -39,7 +39,7 @@ class Command(BaseCommand):
         try:
             asyncio.run(self._replay(settings.CONFIG, rows))
         except StorageError as error:
-            raise CommandError(f"the store does not answer: {error}") from None
+            raise CommandError(f"Loom cannot go on: {error}") from None
         except KeyboardInterrupt:
             raise CommandError(
                 "stopped; rows that were sent wait in the queue, and the next worker handles them"

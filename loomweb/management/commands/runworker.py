@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from loomweb import collector, wiring
+from loomweb.config import ConfigError
 from storage import StorageError
 
 
@@ -19,8 +20,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             asyncio.run(self._run())
-        except StorageError as error:
-            raise CommandError(f"the store does not answer: {error}") from None
+        except (StorageError, ConfigError) as error:
+            raise CommandError(f"Loom cannot start: {error}") from None
 
     async def _run(self) -> None:
         loom = await wiring.open_loom(settings.CONFIG)

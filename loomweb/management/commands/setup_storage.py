@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from loomweb import wiring
+from loomweb.config import ConfigError
 from storage import StorageError
 
 
@@ -20,10 +21,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         try:
-            names = asyncio.run(_set_up())
-        except StorageError as error:
-            raise CommandError(f"the store does not answer: {error}") from None
-        self.stdout.write(f"Ready: {', '.join(names)}")
+            ready = asyncio.run(_set_up())
+        except (StorageError, ConfigError) as error:
+            raise CommandError(f"Nothing more was set up: {error}") from None
+        for line in ready:
+            self.stdout.write(line)
 
 
 async def _set_up() -> list[str]:
@@ -33,6 +35,11 @@ async def _set_up() -> list[str]:
         for container in loom.containers.values():
             # What an earlier version created may lack what this one queries by.
             await loom.store.update(container.spec)
-        return list(loom.containers)
+        mail = loom.mail
+        facts = ", ".join(f"{name.lower()} {fact}" for name, fact in (await mail.facts()).items())
+        return [
+            f"Ready: {', '.join(loom.containers)} ({loom.store.engine})",
+            f"Ready: queue and locks ({mail.engine}{f'; {facts}' if facts else ''})",
+        ]
     finally:
         await wiring.close_loom()
