@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-from uuid import uuid4
+from typing import Any
 
 import hypothesis
 import pytest
@@ -22,15 +18,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from actors import Lease, MemoryQueue, Message, MessageQueue, SqliteQueue
-from actors.queues.redis import RedisQueue
-from actors.redis_server import RedisServer
-from storage.sqlite import Database
+from actors import Lease, Message
 from tests.conftest import ManualClock
+from tests.queue_engines import ENGINES, Engine, engine_of
 from tests.queue_model import QueueModel
-
-T = TypeVar("T")
-Opener = Callable[[ManualClock], AbstractAsyncContextManager[MessageQueue]]
 
 ACTORS = ("Order/1", "Order/2", "Shipment/1")
 TYPES = ("Order", "Shipment")
@@ -49,10 +40,10 @@ settlements = st.one_of(
 class QueueMachine(RuleBasedStateMachine):
     """One queue and its model, told the same."""
 
-    def __init__(self, runner: asyncio.Runner, open_queue: Opener) -> None:
+    def __init__(self, runner: asyncio.Runner, engine: Engine) -> None:
         super().__init__()
         self.runner = runner
-        self.open_queue = open_queue
+        self.engine = engine
         self.model = QueueModel()
         self.clock = ManualClock()
         self.leases: list[Lease] = []
@@ -63,8 +54,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.opened = self.open_queue(self.clock)
-        self.queue: MessageQueue = self.run(self.opened.__aenter__())
+        self.opened = self.engine(self.clock)
+        self.queue, _ = self.run(self.opened.__aenter__())
         self.model.set_clock(self.clock())
         for priority in (0, 0, 1, 0):
             self.enqueue([(actor, priority, None, 0) for actor in ACTORS], 0)
@@ -222,45 +213,19 @@ class QueueMachine(RuleBasedStateMachine):
         assert (depth.ready, depth.delayed, depth.leased, depth.paused) == (0, 0, 0, 0)
 
 
-@asynccontextmanager
-async def memory(clock: ManualClock) -> AsyncIterator[MessageQueue]:
-    yield MemoryQueue(clock=clock)
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    return engine_of(request, tmp_path)
 
 
-@asynccontextmanager
-async def sqlite(folder: Path, clock: ManualClock) -> AsyncIterator[MessageQueue]:
-    database = Database(folder / f"{uuid4().hex}.db", synchronous="NORMAL")
-    queue = SqliteQueue(database, clock=clock)
-    await queue.open()
-    yield queue
-    await database.close()
-
-
-@asynccontextmanager
-async def redis(url: str, clock: ManualClock) -> AsyncIterator[MessageQueue]:
-    server = RedisServer(url, name=uuid4().hex, clock=clock)
-    yield RedisQueue(server)
-    await server.close()
-
-
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-def open_queue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    if request.param == "memory":
-        yield memory
-    elif request.param == "sqlite":
-        yield partial(sqlite, tmp_path)
-    else:
-        yield partial(redis, request.getfixturevalue("redis_url"))
-
-
-def test_any_calls_in_any_order_do_what_the_model_does(open_queue: Opener) -> None:
+def test_any_calls_in_any_order_do_what_the_model_does(engine: Engine) -> None:
     seed = random.SystemRandom().getrandbits(32)
     print(f"seed {seed}")
     with asyncio.Runner() as runner:
         run_state_machine_as_test(
-            hypothesis.seed(seed)(lambda: QueueMachine(runner, open_queue)),
+            hypothesis.seed(seed)(lambda: QueueMachine(runner, engine)),
             settings=hypothesis.settings(
-                max_examples=100,
+                max_examples=50,
                 stateful_step_count=40,
                 deadline=None,
                 database=None,

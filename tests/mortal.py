@@ -1,0 +1,188 @@
+"""A worker process within this one, that ends or stands still between any two durable steps.
+
+All it has in common with the others are the ports. When it has ended, its calls have no effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from actors import (
+    ActivityExecutor,
+    Actor,
+    ActorRuntime,
+    ActorWorker,
+    DeadLetters,
+    LockManager,
+    MessageArchive,
+    MessageQueue,
+    RetryPolicy,
+)
+from actors.archive import MESSAGE_ARCHIVE
+from actors.deadletters import DEAD_LETTERS
+from actors.inbox import ACTOR_EVENTS, Inbox
+from actors.journal import ACTOR_JOURNALS
+from actors.stores import ACTOR_STATES, CosmosStateStore
+from storage import Unavailable
+from storage.memory import MemoryContainer
+
+PATIENT = RetryPolicy(max_retries=1_000, initial_delay=0.5, max_delay=0.5)
+LEASE_SECONDS = 30.0
+SPECS = (ACTOR_STATES, ACTOR_JOURNALS, MESSAGE_ARCHIVE, ACTOR_EVENTS, DEAD_LETTERS)
+DURABLE = (
+    *("enqueue", "lease", "ack", "nack", "park", "wake", "dead_letter", "acquire", "release"),
+    *("create", "replace", "upsert", "delete", "write_many"),
+)
+
+
+class Shared:
+    """What all processes share: documents, the queue, the locks and the time."""
+
+    def __init__(self, queue: MessageQueue, locks: LockManager, clock: Callable[[], float]) -> None:
+        self.queue = queue
+        self.locks = locks
+        self.clock = clock
+        self.containers = {spec.name: MemoryContainer(spec) for spec in SPECS}
+        self.store = self.store_over(lambda port: port)
+        self.runtime = self.runtime_over(lambda port: port)
+
+    def store_over(self, through: Callable[[Any], Any]) -> CosmosStateStore:
+        found = self.containers
+        states, journals = found[ACTOR_STATES.name], found[ACTOR_JOURNALS.name]
+        return CosmosStateStore(through(states), through(journals), engine="memory")
+
+    def runtime_over(self, through: Callable[[Any], Any]) -> ActorRuntime:
+        return ActorRuntime(
+            *(self.store_over(through), through(self.queue), through(self.locks)),
+            message_archive=MessageArchive(through(self.containers[MESSAGE_ARCHIVE.name])),
+            inbox=Inbox(through(self.containers[ACTOR_EVENTS.name])),
+            clock_ns=lambda: int(self.clock() * 1e6) * 1_000,
+        )
+
+
+@dataclass
+class Fuse:
+    """Where a process ends, or with `stalls` stands still: before or after a step to come.
+
+    Attributes:
+        steps: which one, 1 for the next; counted are those of the name `only`, or all.
+    """
+
+    steps: int
+    after: bool
+    stalls: bool
+    only: str | None = None
+
+
+class Process:
+    """One worker, one turn at a time. It looks at the queue when it is told to, so many times."""
+
+    def __init__(self, shared: Shared, types: tuple[type[Actor], ...]) -> None:
+        self.dead = self.stalled = False
+        self.fuse: Fuse | None = None
+        self._turns = 0
+        self._resting = False
+        self._poked, self._released = asyncio.Event(), asyncio.Event()
+        runtime = shared.runtime_over(lambda port: _Mortal(self, port))
+        self._worker = ActorWorker(
+            *(runtime, runtime.queue, types, ActivityExecutor(), PATIENT),
+            message_archive=runtime.archive,
+            dead_letters=DeadLetters(_Mortal(self, shared.containers[DEAD_LETTERS.name])),  # type: ignore[arg-type]
+            concurrency=1,
+            lease_seconds=LEASE_SECONDS,
+            grace_seconds=0,
+        )
+        self._task = asyncio.create_task(self._worker.run())
+
+    async def work(self, turns: int, fuse: Fuse | None = None) -> None:
+        """Handle up to so many messages; returns when it has, or has ended or stands still."""
+        self._turns, self.fuse, self._resting = turns, fuse, False
+        self._poked.set()
+        await self._settled()
+
+    async def go_on(self) -> None:
+        """Let it go on where it stands still, with what it knew, and handle nothing new."""
+        self.stalled, self.fuse, self._turns, self._resting = False, None, 0, False
+        self._released.set()
+        await self._settled()
+
+    async def kill(self) -> None:
+        """End it where it is. Its clean-up reaches nothing any more."""
+        self.dead = True
+        self._released.set()
+        self._worker.stop()
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _settled(self) -> None:
+        async with asyncio.timeout(20):
+            while not (self.dead or self.stalled or self._is_at_rest()):
+                await asyncio.sleep(0)
+        if self.dead:
+            await self.kill()
+
+    def _is_at_rest(self) -> bool:
+        return self._resting and not self._worker.stats().running
+
+    async def rest(self, seconds: float) -> None:
+        """Stand for the queue's `wait`: until it is told to look again."""
+        self._resting = True
+        await self._poked.wait()
+        self._poked.clear()
+        self._resting = False
+
+    def may_lease(self) -> bool:
+        self._turns -= 1
+        return self._turns >= 0
+
+    async def reached(self, step: str, *, after: bool) -> None:
+        """A durable step begins or has ended."""
+        self._check_alive()
+        fuse = self.fuse
+        if fuse is None or fuse.after is not after or fuse.only not in (None, step):
+            return
+        fuse.steps -= 1
+        if fuse.steps > 0:
+            return
+        self.fuse = None
+        if fuse.stalls:
+            self.stalled = True
+            self._released.clear()
+            await self._released.wait()
+        else:
+            self.dead = True
+        self._check_alive()
+
+    def _check_alive(self) -> None:
+        if self.dead:
+            raise Unavailable("this process has ended")
+
+
+class _Mortal:
+    """A port as a process reaches it."""
+
+    def __init__(self, process: Process, port: Any) -> None:
+        self._process = process
+        self._port = port
+
+    def __getattr__(self, name: str) -> Any:
+        process, real = self._process, getattr(self._port, name)
+        if name == "wait":
+            return process.rest
+        if name not in DURABLE:
+            return real
+
+        async def called(*args: Any, **options: Any) -> Any:
+            if name == "lease" and not process.may_lease():
+                return []
+            await process.reached(name, after=False)
+            result = await real(*args, **options)
+            await process.reached(name, after=True)
+            return result
+
+        return called
