@@ -272,7 +272,7 @@ def test_whatever_happens_every_message_is_handled_once_and_in_order(engine: Eng
         run_state_machine_as_test(
             hypothesis.seed(seed)(lambda: RuntimeMachine(runner, engine)),
             settings=hypothesis.settings(
-                max_examples=40,
+                max_examples=30,
                 stateful_step_count=40,
                 deadline=None,
                 database=None,
