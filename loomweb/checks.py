@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core import checks
 
+from actors.queues import SqliteQueue
 from loomweb.config import Config, ConfigError, RedisConfig
 from loomweb.wiring import SPECS, open_redis, open_store
 from storage import StorageError
@@ -64,6 +65,16 @@ def redis_keeps_what_it_is_given(app_configs: Any, **kwargs: Any) -> list[checks
                 id="loom.W003",
             )
         )
+    left = asyncio.run(_left_behind(settings.CONFIG))
+    if left:
+        found.append(
+            checks.Warning(
+                f"Messages are left in the embedded queue: {left}. Nobody handles them while"
+                " LOOM_REDIS_URL is set.",
+                "Unset it until they are handled; manage.py runworker does that.",
+                id="loom.W005",
+            )
+        )
     try:
         facts = asyncio.run(_facts(config))
     except (StorageError, ConfigError) as error:
@@ -95,6 +106,18 @@ def redis_keeps_what_it_is_given(app_configs: Any, **kwargs: Any) -> list[checks
             )
         )
     return found
+
+
+async def _left_behind(config: Config) -> int:
+    database = Database(config.database_file)
+    try:
+        depth = await SqliteQueue(database).depth()
+    except StorageError:
+        # There is no embedded queue.
+        return 0
+    finally:
+        await database.close()
+    return depth.ready + depth.delayed + depth.leased + depth.paused
 
 
 async def _facts(config: RedisConfig) -> ServerFacts:

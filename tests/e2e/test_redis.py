@@ -223,6 +223,22 @@ def test_an_address_that_is_none_is_refused_without_showing_it(tmp_path: Path, u
     assert "Traceback" not in done.stderr
 
 
+async def test_the_check_tells_of_messages_that_were_left_in_the_embedded_queue(
+    machines: Machines,
+) -> None:
+    def told() -> str:
+        return run(machines.data, "check", "--deploy", **machines.environ).stderr
+
+    assert "loom.W005" not in told()
+    loom = await wiring.open_loom(load_config({"LOOM_DATA_DIR": str(machines.data)}))
+    try:
+        assert "loom.W005" not in told()
+        await loom.runtime.send("ChainLink/1", "reached", {"depth": 1})
+    finally:
+        await wiring.close_loom()
+    assert "left in the embedded queue: 1." in told()
+
+
 def test_the_check_says_what_a_redis_server_lacks(tmp_path: Path) -> None:
     port = free_port()
     options = ("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru")
