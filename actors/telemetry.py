@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from actors.failure import Failure
 from actors.journal import JournalRecord
 from actors.message import Message
-from tracing import Event, Ref, RefKind, TraceContext, TraceWriter
+from tracing import RefKind, TraceContext, TraceWriter
 from tracing.registry import CODES
-from tracing.spanlog import MAX_ENTRIES, Entry, More, Pointer, SpanLog, pointer
+from tracing.spanlog import MAX_ENTRIES, OWN_MESSAGE, Entry, More, Pointer, SpanLog, pointer
 
 
 def message_ref(message: Message) -> Pointer:
@@ -131,28 +131,33 @@ def report_enqueued(
 
     From any thread: messages are sent from wherever somebody has a runtime.
     """
-    trace, ref = message.trace, Ref(RefKind.MESSAGE, message.correlation_id, message.message_id)
+    trace = message.trace
     if trace is None:
         return
     if run is not None:
-        of = run.trace
-        tracer.emit(
-            Event(
-                *("workflow:started", of.trace_id, of.span_id, of.parent_span_id, at_ns),
-                *(message.actor_id, run.name),
-                refs=(ref,),
-                sampled=of.sampled,
-            )
-        )
-    tracer.emit(
-        Event(
-            *("queue:enqueued", trace.trace_id, trace.span_id, trace.parent_span_id, at_ns),
-            *(message.actor_id, message.message_type),
-            refs=(ref,),
-            peer=message.metadata.sender,
-            sampled=trace.sampled,
-        )
+        tracer.take(_log_of("workflow:started", run.trace, message, run.name, at_ns))
+    sender = message.metadata.sender
+    more = None if sender is None else More(peer=sender)
+    tracer.take(_log_of("queue:enqueued", trace, message, message.message_type, at_ns, more))
+
+
+def _log_of(
+    event_type: str,
+    of: TraceContext,
+    message: Message,
+    name: str,
+    at_ns: int,
+    more: More | None = None,
+) -> SpanLog:
+    start_us = at_ns // 1000
+    log = SpanLog(
+        *(of.trace_id, of.span_id, of.parent_span_id, message.actor_id, name, 0, of.sampled),
+        start_us,
+        (message.message_id, message.correlation_id),
     )
+    after_ns = at_ns - start_us * 1000
+    log.add(Entry(CODES.get(event_type, 0), after_ns, None, (OWN_MESSAGE,), more))
+    return log
 
 
 def workflow_span(tracer: TraceWriter | None, message: Message) -> SpanEmitter | None:

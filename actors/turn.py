@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ from actors.inbox import Inbox, reply_name
 from actors.journal import EntryType, JournalEntry, JournalRecord
 from actors.limits import TURN_LIMITS, TurnLimits, TurnSize
 from actors.message import MAX_PAYLOAD_BYTES, Message, address, check_json
-from actors.outbox import Outbox
+from actors.outbox import Command, Outbox
 from actors.patch import merge_patch
 from actors.query import check_read_only, query
 from actors.read_only import ReadOnlyTurn
@@ -78,11 +79,14 @@ class Turn:
         self._clock_ns = clock_ns
         history = fold.open_turns.get(message.message_id, ())
         of = f"{message.message_type} of {message.actor_id}"
-        self._log = CommandLog(history, TurnSize(limits, history, of, self._report_large))
+        # Nothing here refers back to the turn: what goes in circles stays until it is searched for.
+        on_large = partial(_report_large, message.actor_id, span)
+        self._log = CommandLog(history, TurnSize(limits, history, of, on_large))
         self._journal = TurnJournal(fold, message, self._log, store, span)
+        self.waits = Waits(message, self._log, inbox, self._journal.append, span, clock_ns)
+        self._command: Command = partial(_take_command, self._journal, self.waits, self._log)
         self._outbox = Outbox(message, self._log, self._command, span, clock_ns)
         self._activities = ActivityCalls(message, self._journal, executor, span)
-        self.waits = Waits(message, self._log, inbox, self._journal.append, span, clock_ns)
         self._uuids = 0
         self._result: Any = None
         self._changed = False
@@ -183,13 +187,6 @@ class Turn:
             after,
             duration_ns=time.monotonic_ns() - self._began,
         )
-
-    def _report_large(self) -> None:
-        logger.warning(
-            "a turn of %s is getting large; see the limits of a turn", self.message.actor_id
-        )
-        if self._span is not None:
-            self._span.emit("turn:large")
 
     def _check(self) -> None:
         """Raise again what ended this run, which its handler may have caught."""
@@ -360,13 +357,27 @@ class Turn:
         self._outbox.put(EntryType.CHILD_SPAWNED, actor_id, message_type, payload)
         return actor_id
 
-    def _command(self, entry_type: EntryType, what: str, data: Mapping[str, Any]) -> bool:
-        """Take the next command; True when the journal has it already."""
-        self._journal.check_lost()
-        if self.waits.unwinding:
-            raise Suspended
-        _, replayed = self._log.take(entry_type, what, data)
-        return replayed
+
+def _take_command(
+    journal: TurnJournal,
+    waits: Waits,
+    log: CommandLog,
+    entry_type: EntryType,
+    what: str,
+    data: Mapping[str, Any],
+) -> bool:
+    """Take the next command; True when the journal has it already."""
+    journal.check_lost()
+    if waits.unwinding:
+        raise Suspended
+    _, replayed = log.take(entry_type, what, data)
+    return replayed
+
+
+def _report_large(actor_id: str, span: SpanEmitter | None) -> None:
+    logger.warning("a turn of %s is getting large; see the limits of a turn", actor_id)
+    if span is not None:
+        span.emit("turn:large")
 
 
 async def _settled(call: Awaitable[Any]) -> tuple[Any, BaseException | None]:

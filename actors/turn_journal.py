@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
 
 from actors.commands import CommandLog
 from actors.errors import JournalConflict, TurnTooLarge
@@ -14,6 +13,7 @@ from actors.state import Fold
 from actors.stores import StateStore
 from actors.telemetry import SpanEmitter
 from storage import DocumentTooLarge, StorageError, Unavailable
+from tracing.context import random_id
 
 APPEND_TRIES = 3
 APPEND_PAUSE = 0.2
@@ -47,7 +47,7 @@ class TurnJournal:
         self.code = 1
         # Held here, not read from the fold: the fold may move on under a turn that lost its lease.
         self._index = fold.version
-        self._token = uuid4().hex[:16]
+        self._token = random_id(8)
         self._appending = asyncio.Lock()
         self.lost: Exception | None = None
 

@@ -69,7 +69,7 @@ class Steps(Actor):
 
 
 async def loom(
-    runs: int, concurrency: int, folder: str, process: int, *, traced: bool
+    runs: int, concurrency: int, folder: str, process: int, processes: int, *, traced: bool
 ) -> dict[str, float]:
     """Return throughput and latency of one of the processes on the store in `folder`."""
     from loomweb import collector, wiring
@@ -103,7 +103,13 @@ async def loom(
         )
         await done
 
-    figures = await drive(one, runs, concurrency)
+    async def others() -> None:
+        """Wait until the other processes are as far as this one."""
+        await asyncio.to_thread((Path(folder) / f"ready-{process}").touch)
+        while sum(name[:5] == "ready" for name in os.listdir(folder)) < processes:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    figures = await drive(one, runs, concurrency, others)
     stats = worker.stats()
     assert (stats.handled, stats.failed) == (figures["started"], 0), stats
     journal = opened.containers[ACTOR_JOURNALS.name]
@@ -149,7 +155,8 @@ def own(options: argparse.Namespace) -> Awaitable[dict[str, float]]:
     if options.part == "bare":
         return bare(runs, concurrency, options.documents)
     traced = options.part == "loom"
-    return loom(runs, concurrency, options.folder, options.process, traced=traced)
+    processes = (options.process, options.processes)
+    return loom(runs, concurrency, options.folder, *processes, traced=traced)
 
 
 def measured(
@@ -160,7 +167,8 @@ def measured(
     with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
         started = [
             subprocess.Popen(
-                [*command, *arguments, "--folder", folder, "--process", str(process)],
+                [*command, *arguments, "--folder", folder, "--process", str(process)]
+                + (["--processes", str(processes)] if processes > 1 else []),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -200,6 +208,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=5, help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("--process", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--processes", type=int, default=1, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:
         print(json.dumps(asyncio.run(own(options))))

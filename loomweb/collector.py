@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 
-YOUNG, MIDDLE, OLD = 10_000, 20, 20
+YOUNG, MIDDLE, OLD = 50_000, 20, 20
 """Objects made, and runs over each generation, before the next older one is looked through."""
 
 

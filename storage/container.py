@@ -11,6 +11,9 @@ from storage.query import Query
 from storage.spec import ContainerSpec
 
 Body = Mapping[str, Any]
+"""A JSON object. Values may be whatever msgspec encodes as JSON, structs included; what is read is
+of JSON's own types.
+"""
 
 MAX_DOCUMENT_BYTES = 2_000_000
 """Cosmos DB refuses an item above 2 MB; the other engines keep to it, so that moving is safe."""

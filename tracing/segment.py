@@ -14,9 +14,9 @@ with nothing after the last that it has. A reference is [kind], [kind, id] or [k
 without an id it is the head's own message, without a partition it belongs to the head's actor.
 More is [name, attempt, error type, fingerprint, peer].
 
-Writing one is a matter of two calls into C per trace, whatever the number of events: this is the
-work that tracing adds to every message. Numbers stay below 2^53, which is as far as JSON numbers
-reach in Cosmos DB.
+Entries go to the store as they were told: turning them into JSON is one call into C per trace,
+whatever the number of events. This is the work that tracing adds to every message. Numbers stay
+below 2^53, which is as far as JSON numbers reach in Cosmos DB.
 """
 
 from __future__ import annotations
@@ -66,8 +66,7 @@ def encode(id: str, logs: Sequence[SpanLog]) -> dict[str, Any]:
     }
     if correlation is not None:
         body["C"] = correlation
-    built: dict[str, Any] = msgspec.to_builtins(body)
-    return built
+    return body
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,13 @@ from storage import (
 from tracing import segment
 from tracing.failure import Failure, failures_in, later
 from tracing.spanlog import SpanLog
+from tracing.summary import TraceStatus
 from tracing.tally import Tally
 
 MAX_KNOWN = 10_000
-"""Summaries remembered with their etags, which saves reading them before the next merge."""
+"""Summaries of live traces remembered with their etags, which saves reading them before the next
+merge."""
+_ENDED = (TraceStatus.COMPLETED.value, TraceStatus.RECOVERED.value)
 
 
 @dataclass(slots=True)
@@ -149,8 +152,10 @@ class TraceSink:
                 todo = [batch for batch in todo if batch.trace_id not in errors]
                 known.update(found)
         for trace_id, document in known.items():
-            if document is not None and trace_id not in errors:
-                self._known[trace_id] = document
+            # Of what has ended there is hardly ever more to come, and there is much of it.
+            if document is None or trace_id in errors or document.body["status"] in _ENDED:
+                continue
+            self._known[trace_id] = document
         while len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
 

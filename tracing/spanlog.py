@@ -23,7 +23,8 @@ that is the log's actor."""
 _KINDS = tuple(RefKind)
 KIND_CODES = {kind: code for code, kind in enumerate(_KINDS)}
 """What segments store of a reference's kind; never changes meaning."""
-OWN_MESSAGE: Pointer = (KIND_CODES[RefKind.MESSAGE],)
+_MESSAGE = KIND_CODES[RefKind.MESSAGE]
+OWN_MESSAGE: Pointer = (_MESSAGE,)
 
 
 def pointer(kind: RefKind, id: str, partition: str | None = None) -> Pointer:
@@ -149,6 +150,13 @@ class SpanLog(msgspec.Struct, gc=False):
         """Return which attempt the entry belongs to."""
         more = entry.more
         return self.attempt if more is None or more.attempt is None else more.attempt
+
+    def correlation_of(self, entry: Entry) -> str | None:
+        """Return the partition of the first message that the entry refers to, or None."""
+        for pointer in entry.refs:
+            if pointer[0] == _MESSAGE:
+                return self._ref(pointer).partition
+        return None
 
     def _pointer(self, ref: Ref) -> Pointer:
         if ref.kind is RefKind.MESSAGE and (ref.id, ref.partition) == self.message:

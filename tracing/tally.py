@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracing.containers import SUMMARY
-from tracing.event import Event, RefKind
-from tracing.registry import by_code
-from tracing.spanlog import SpanLog
+from tracing.registry import BY_CODE, CODES, by_code
+from tracing.spanlog import Entry, SpanLog
 from tracing.summary import Summary, TraceStatus
 
 _NO_ROOT = (9, 0)
@@ -66,34 +65,31 @@ class Tally:
                     self.error_types.add(entry.more.error_type)
                 rank = _ROOT_RANK.get(entry.code)
                 if rank is not None:
-                    self._consider(log.event(entry), rank)
+                    self._consider(log, entry, rank)
         started = min(log.start_us + log.entries[0].after_ns // 1000 for log in logs)
         ended = max(log.start_us + log.entries[-1].after_ns // 1000 for log in logs)
         self.started = min(self.started or started, started)
         self.ended = max(self.ended, ended)
         self._bound()
 
-    def _consider(self, event: Event, rank: int) -> None:
+    def _consider(self, log: SpanLog, entry: Entry, rank: int) -> None:
         """Take in an event that may name the root of the trace."""
-        if event.type == "queue:enqueued" and event.name is not None:
-            self.message_types.add(event.name)
-        key = (rank, event.time_ns // 1000)
+        name = log.name_of(entry)
+        if entry.code == _ENQUEUED and name is not None:
+            self.message_types.add(name)
+        key = (rank, log.start_us + entry.after_ns // 1000)
         if key <= self.root_key:
-            named = Tally(root=event.name or event.type, root_actor=event.actor, root_key=key)
-            named.correlation = next(
-                (ref.partition for ref in event.refs if ref.kind is RefKind.MESSAGE), None
-            )
-            self._take_root(named)
+            root = name or BY_CODE[entry.code].name
+            self._take_root(key, root, log.actor, log.correlation_of(entry))
 
-    def _take_root(self, other: Tally) -> None:
+    def _take_root(
+        self, key: tuple[int, int], root: str, actor: str | None, correlation: str | None
+    ) -> None:
         """Take over the better root; of two that are equally good, the same one on both sides."""
-        if other._root < self._root:
-            self.root_key, self.root = other.root_key, other.root
-            self.root_actor, self.correlation = other.root_actor, other.correlation
-
-    @property
-    def _root(self) -> tuple[tuple[int, int], str, str, str]:
-        return self.root_key, self.root, self.root_actor or "", self.correlation or ""
+        mine = (self.root_key, self.root, self.root_actor or "", self.correlation or "")
+        if (key, root, actor or "", correlation or "") < mine:
+            self.root_key, self.root = key, root
+            self.root_actor, self.correlation = actor, correlation
 
     def merge(self, other: Tally) -> None:
         """Add another tally of other events of the same trace."""
@@ -108,7 +104,7 @@ class Tally:
         self.message_types |= other.message_types
         self.error_types |= other.error_types
         self._bound()
-        self._take_root(other)
+        self._take_root(other.root_key, other.root, other.root_actor, other.correlation)
 
     def _bound(self) -> None:
         # The smallest names of both sides are the smallest of all: the bound keeps merges exact.
@@ -211,6 +207,7 @@ _COUNTERS = by_code(
         "workflow:failed": (("runs_open", -1),),
     }
 )
+_ENQUEUED = CODES["queue:enqueued"]
 _ROOT_RANK = by_code(
     {
         "workflow:started": 0,

@@ -104,7 +104,7 @@ class _Buffer:
 class TraceWriter:
     """Buffers events and writes them, one segment per trace and flush.
 
-    `emit` may be called from any thread and costs less than a microsecond. Everything else belongs
+    `emit` may be called from any thread and costs some microseconds. Everything else belongs
     to the event loop that called `start`. When the store does not answer, events wait in a bounded
     buffer; what does not fit is counted, never waited for.
 
@@ -141,7 +141,7 @@ class TraceWriter:
         self._new_id = new_id
         self._flush_interval = flush_interval
         self._max_buffered = self._room = max_buffered
-        self._incoming: deque[Event] = deque()
+        self._incoming: deque[SpanLog] = deque()
         self._recorded: list[SpanLog] = []
         self._recorded_size = 0
         self._buffers: dict[str, _Buffer] = {}
@@ -162,10 +162,22 @@ class TraceWriter:
         """Take an event. Never raises, blocks or awaits; what cannot be taken is counted."""
         if event.type not in REGISTRY:
             self._dropped["invalid"] += 1
+            return
+        try:
+            log = SpanLog.of(event)
+        except (AttributeError, TypeError, ValueError, KeyError):
+            self._dropped["invalid"] += 1
+        else:
+            self.take(log)
+
+    def take(self, log: SpanLog) -> None:
+        """Take a log of one event, as `emit` takes that event, for less of its cost."""
+        if not log.entries[0].code:
+            self._dropped["invalid"] += 1
         elif len(self._incoming) + self._recorded_size >= self._room:
             self._dropped["shutdown" if self._closed else "overflow"] += 1
         else:
-            self._incoming.append(event)
+            self._incoming.append(log)
 
     def record(self, log: SpanLog, entry: Entry) -> None:
         """Take one more event of a span, as `emit` does, for a fraction of its cost.
@@ -302,7 +314,7 @@ class TraceWriter:
         self._recorded, self._recorded_size = [], 0
         for log in logs:
             log.taken = True
-        logs += [SpanLog.of(incoming.popleft()) for _ in range(len(incoming))]
+        logs += [incoming.popleft() for _ in range(len(incoming))]
         self._rollups.count(logs)
         for log in logs:
             if log.sampled:

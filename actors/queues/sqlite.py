@@ -165,7 +165,7 @@ class SqliteQueue:
         until = now + int(seconds * 1e6)
         types = tuple(actor_types)
         marks = ",".join("?" * len(types))
-        tokens = [secrets.token_hex(8) for _ in range(limit)]
+        nonce = secrets.token_hex(8)
 
         def take(connection: sqlite3.Connection) -> list[tuple[bytes, int, str, int]]:
             taken = []
@@ -174,7 +174,7 @@ class SqliteQueue:
                 " ORDER BY next_at LIMIT ?",
                 (now, *types, limit),
             ).fetchall()
-            for (actor_id, wakes, parked), nonce in zip(actors, tokens, strict=False):
+            for actor_id, wakes, parked in actors:
                 # A turn that is under way comes before any other message, whatever its priority.
                 head = connection.execute(
                     "SELECT seq, attempts, enqueued_at, body FROM queue_messages"

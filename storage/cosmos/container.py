@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 from azure.cosmos.aio import ContainerProxy
@@ -59,7 +60,7 @@ class CosmosContainer:
     async def create(self, body: Body) -> Document:
         id, _, _ = encode(self.spec, body)
         with self._counted("create", id) as hook:
-            item = await self._proxy.create_item(dict(body), response_hook=hook)
+            item = await self._proxy.create_item(_item(body), response_hook=hook)
         return _document(item)
 
     async def read(self, id: str, partition: str) -> Document:
@@ -104,7 +105,7 @@ class CosmosContainer:
         with self._counted("replace", id) as hook:
             item = await self._proxy.replace_item(
                 id,
-                dict(body),
+                _item(body),
                 etag=if_etag,
                 match_condition=MatchConditions.IfNotModified,
                 response_hook=hook,
@@ -135,7 +136,7 @@ class CosmosContainer:
     async def upsert(self, body: Body) -> Document:
         id, _, _ = encode(self.spec, body)
         with self._counted("upsert", id) as hook:
-            item = await self._proxy.upsert_item(dict(body), response_hook=hook)
+            item = await self._proxy.upsert_item(_item(body), response_hook=hook)
         return _document(item)
 
     async def delete(self, id: str, partition: str, *, if_etag: str | None = None) -> None:
@@ -239,6 +240,12 @@ def _document(item: Mapping[str, Any]) -> Document:
     except (KeyError, TypeError, AttributeError) as error:
         # What is between us and the service has answered in its place.
         raise Unavailable("Cosmos DB's answer holds no document") from error
+
+
+def _item(body: Body) -> dict[str, Any]:
+    """Return what the SDK writes: it knows JSON's own types alone."""
+    item: dict[str, Any] = msgspec.to_builtins(body)
+    return item
 
 
 def _value_at(body: Any, path: str) -> Scalar:

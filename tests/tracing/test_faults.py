@@ -90,9 +90,9 @@ class Recorder(TraceWriter):
         super().__init__(container, **{"flush_interval": 0.02, **options})
         self.emitted: list[Event] = []
 
-    def emit(self, event: Event) -> None:
-        self.emitted.append(event)
-        super().emit(event)
+    def take(self, log: SpanLog) -> None:
+        self.emitted += log.events()
+        super().take(log)
 
     def record(self, log: SpanLog, entry: Entry) -> None:
         self.emitted.append(log.event(entry))

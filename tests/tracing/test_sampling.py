@@ -658,9 +658,9 @@ class Sampled(World):
         told = self.told
 
         class Recorder(TraceWriter):
-            def emit(self, event: Event) -> None:
-                told[event.trace_id].append(event)
-                super().emit(event)
+            def take(self, log: SpanLog) -> None:
+                told[log.trace_id] += log.events()
+                super().take(log)
 
             def record(self, log: SpanLog, entry: Entry) -> None:
                 told[log.trace_id].append(log.event(entry))

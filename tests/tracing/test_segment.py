@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,9 +47,16 @@ def one_parent_each(events: list[Event]) -> list[Event]:
     return [replace(found, parent_span_id=parents[found.span_id]) for found in events]
 
 
+def stored(events: list[Event]) -> dict[str, Any]:
+    """Return the segment of events as a store gives it back."""
+    document = msgspec.json.encode(segment.encode("w-1", logs_of(events)))
+    found: dict[str, Any] = msgspec.json.decode(document)
+    return found
+
+
 @given(st.lists(EVENTS, min_size=1, max_size=40).map(one_parent_each))
 def test_decoding_gives_back_the_events_by_time(events: list[Event]) -> None:
-    document = json.loads(json.dumps(segment.encode("w-1", logs_of(events))))
+    document = stored(events)
     decoded = segment.decode(document)
     assert decoded.unknown == 0
     assert decoded.events == sorted(events, key=lambda e: e.time_ns)
@@ -59,7 +66,7 @@ def test_decoding_gives_back_the_events_by_time(events: list[Event]) -> None:
 def test_a_broken_segment_never_raises_anything_else(
     events: list[Event], source: random.Random
 ) -> None:
-    document = segment.encode("w-1", logs_of(events))
+    document = stored(events)
     key = source.choice([key for key in document if key not in ("id", "trace_id", "k")])
     document[key] = source.choice([None, [], [9_999], "text", -1, {"a": 1}, [[1]], [None] * 3])
     with contextlib.suppress(UnreadableSegment):
@@ -67,15 +74,13 @@ def test_a_broken_segment_never_raises_anything_else(
 
 
 def test_another_version_is_unreadable() -> None:
-    document = segment.encode("w-1", logs_of([event("message:started")]))
+    document = stored([event("message:started")])
     with pytest.raises(UnreadableSegment, match="version 3"):
         segment.decode({**document, "v": 3})
 
 
 def test_an_event_type_of_a_later_version_is_counted_and_the_rest_kept() -> None:
-    document = segment.encode(
-        "w-1", logs_of([event("message:started"), event("message:completed", at=5)])
-    )
+    document = stored([event("message:started"), event("message:completed", at=5)])
     document["L"][0][3][0][0] = 9_999
     decoded = segment.decode(document)
     assert decoded.unknown == 1
@@ -83,7 +88,7 @@ def test_an_event_type_of_a_later_version_is_counted_and_the_rest_kept() -> None
 
 
 def test_numbers_stay_within_what_json_doubles_hold() -> None:
-    document = segment.encode("w-1", logs_of([event("message:started", at=n) for n in range(3)]))
+    document = stored([event("message:started", at=n) for n in range(3)])
     logs = document["L"]
     numbers = [document["t0"], *(log[2] for log in logs), *(log[3][0][1] for log in logs)]
     assert len(numbers) == 7
@@ -143,7 +148,7 @@ def test_segments_of_the_version_before_are_read() -> None:
 
 
 def test_the_size_of_a_segment_is_known_without_decoding_it() -> None:
-    document = segment.encode("w-1", logs_of([event("message:started", at=n) for n in range(3)]))
+    document = stored([event("message:started", at=n) for n in range(3)])
     assert segment.size(document) == 3
     assert segment.size(OLD) == 5
     assert segment.size({"k": "s"}) == 0
