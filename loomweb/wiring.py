@@ -24,6 +24,7 @@ from actors.inbox import ACTOR_EVENTS, Inbox
 from actors.inspect import ActorInspector
 from actors.journal import ACTOR_JOURNALS, Journal
 from actors.locks import LockManager, SqliteLocks
+from actors.presence import WORKERS, Presence, WorkerSeen
 from actors.queues import Depth, MessageQueue, QueueUnavailable, SqliteQueue
 from actors.redrive import Redrive
 from actors.resolvers import ActorDataLoaders
@@ -62,6 +63,7 @@ SPECS = (
     ACTOR_JOURNALS,
     ACTOR_EVENTS,
     DEAD_LETTERS,
+    WORKERS,
 )
 
 
@@ -123,6 +125,7 @@ class SystemReport:
     queue_facts: Mapping[str, str]
     containers: list[ContainerUsage]
     worker: WorkerStats | None
+    workers: list[WorkerSeen]
     versions: dict[str, str]
 
 
@@ -150,6 +153,7 @@ class Loom:
         self.queue = queue = mail.queue
         self._database = database
         self._worker_task: asyncio.Task[None] | None = None
+        self._presence_task: asyncio.Task[None] | None = None
         self.worker: ActorWorker | None = None
         events = containers[TRACE_EVENTS.name]
         self.exporter = None if config.otlp_endpoint is None else _exporter(config.otlp_endpoint)
@@ -202,6 +206,7 @@ class Loom:
         self.paths = PathHistory(journal, self.state_store, archive)
         self.messages = MessageFinder(archive, journal)
         self.executor = ActivityExecutor()
+        self.presence = Presence(containers[WORKERS.name])
 
     def start_worker(self, *actor_types: type[Actor]) -> ActorWorker:
         """Start handling messages of `actor_types` (all that are served, when none are given)."""
@@ -218,6 +223,9 @@ class Loom:
             grace_seconds=self.config.grace_seconds,
         )
         self._worker_task = asyncio.create_task(self.worker.run(), name="worker")
+        self._presence_task = asyncio.create_task(
+            self.presence.keep(self.worker), name="worker's presence"
+        )
         return self.worker
 
     async def ready(self) -> list[str]:
@@ -256,6 +264,7 @@ class Loom:
             queue_facts=facts,
             containers=usages,
             worker=None if self.worker is None else self.worker.stats(),
+            workers=await self.presence.seen(),
             versions={
                 "Python": platform.python_version(),
                 **{name: version(name) for name in ("Django", "azure-cosmos", "msgspec")},
@@ -268,6 +277,12 @@ class Loom:
             self.worker.stop()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._worker_task
+        if self.worker is not None and self._presence_task is not None:
+            self._presence_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, StorageError):
+                await self._presence_task
+            with contextlib.suppress(StorageError):
+                await self.presence.leave(self.worker.worker_id)
         self.executor.close()
         if self.writer is not None:
             await self.writer.close()

@@ -1,4 +1,4 @@
-"""The System page: this process's worker, queue, trace writer, store and versions."""
+"""The System page: all workers, and this process's queue, trace writer, store and versions."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ class SystemPage:
     report: SystemReport | None
     problems: list[str]
     nav: str = "system"
+
+    @property
+    def silent(self) -> bool:
+        """Whether some worker is."""
+        return self.report is not None and any(seen.silent for seen in self.report.workers)
 
 
 @require_GET

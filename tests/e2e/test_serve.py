@@ -6,6 +6,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import time
 import urllib.request
 from pathlib import Path
 
@@ -129,3 +130,21 @@ def test_off_this_machine_a_login_is_asked_for(tmp_path: Path) -> None:
     with serving(tmp_path, HOST="0.0.0.0", LOOM_ALLOWED_HOSTS="127.0.0.1,0.0.0.0") as address:
         local = address.replace("0.0.0.0", "127.0.0.1")
         assert "Sign in" in page(f"{local}traces/")
+
+
+def test_a_worker_process_is_on_the_system_page_while_it_lives(tmp_path: Path) -> None:
+    def listed(address: str, wanted: bool) -> bool:
+        for _ in range(100):
+            found = f"· {worker.pid}</td>" in page(f"{address}system/")
+            if found == wanted:
+                return found
+            time.sleep(0.1)
+        return not wanted
+
+    with serving(tmp_path, LOOM_RUN_WORKERS="0") as address:
+        assert "No worker was heard from" in page(f"{address}system/")
+        worker = start(tmp_path, "runworker")
+        assert listed(address, True)
+        worker.send_signal(signal.SIGTERM)
+        worker.communicate(timeout=30)
+        assert not listed(address, False)
