@@ -237,7 +237,7 @@ def compare(options: argparse.Namespace) -> None:
         sides["restate"] = (restate, {"RESTATE_SERVER": str(Path(options.restate).resolve())})
     else:
         missing.append("Restate")
-    rounds = 1 if options.quick else 5
+    rounds = 1 if options.quick else 3
     scale = 1 if options.quick else 3
     plans = {
         (side, concurrency): scale
