@@ -8,6 +8,7 @@ import pytest
 
 from actors import EntryType
 from actors.samples import ACTOR_TYPES, WORKFLOWS
+from actors.samples import loan as loan_module
 from actors.samples.account import MOST_A_DAY, credit_interest
 from actors.samples.checkout import book_courier, charge_card, refund_card, release_stock
 from actors.samples.fanout import count_words
@@ -35,6 +36,16 @@ def test_a_flaky_bureau_is_asked_again_and_the_loan_paid_once(harness: ActorHarn
     assert loan.state["score"] == 640
     assert len({call.idempotency_key for call in harness.calls(credit_check)}) == 1
     assert [call.arguments["amount"] for call in harness.calls(transfer)] == [9_000]
+
+
+def test_a_flaky_bureau_answers_within_one_turn_however_unlucky(
+    harness: ActorHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loan_module, "fraction", lambda *parts: 0.0)
+    loan = begin(harness, "loan-application", amount=9_000, bureau="flaky")
+    assert loan.state["score"] == 300
+    assert len(harness.calls(credit_check)) == 4
+    assert EntryType.TURN_FAILED not in {entry.type for entry in loan.journal}
 
 
 def test_a_low_score_declines_a_loan_and_a_bureau_that_is_down_ends_it(
