@@ -39,18 +39,22 @@ class CommandLog:
         replaying: whether an earlier run of the turn journaled anything.
         size: how large the turn has grown.
         received: ids of the events that earlier runs took.
+        spent: attempts that were over when the turn was last suspended, which is as far as they
+            count: what went wrong before is not held against what comes after.
     """
 
     def __init__(self, history: Sequence[JournalEntry], size: TurnSize) -> None:
         self.size = size
         self.replaying = bool(history)
         self.received: set[str] = set()
+        self.spent = 0
         self._commands: dict[int, JournalEntry] = {}
         self._outcomes: dict[int, JournalEntry] = {}
         self._suspended: set[int] = set()
         for entry in history:
             if entry.type is EntryType.SUSPENDED:
                 self._suspended.update(entry.data["seqs"])
+                self.spent = entry.data.get("attempt", 1) - 1
             elif entry.type in OUTCOMES:
                 self._outcomes[entry.data["seq"]] = entry
                 if "event" in entry.data:

@@ -97,14 +97,14 @@ class Settlement:
     ) -> None:
         """Journal that this attempt failed; try the message again later, or give it up."""
         retryable = policy.retryable(error)
-        final = not retryable or lease.attempt >= policy.max_attempts
+        final = not retryable or turn.tries >= policy.max_attempts
         record = await turn.fail(error, retryable=retryable, final=final)
         if final:
             failure = turn.failure.describe(error, retryable=retryable)
             reason = Reason(failure.type, failure.fingerprint, lease.attempt, record.index)
             await self._give_up(lease, record, reason, span)
             return
-        delay = policy.delay(lease.attempt)
+        delay = policy.delay(turn.tries)
         if span is not None:
             span.emit("message:retried", OWN_MESSAGE, duration_ns=int(delay * 1e9))
         await self._release(lease, self._queue.nack(lease, delay=delay))

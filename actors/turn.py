@@ -164,6 +164,12 @@ class Turn:
         return self._log
 
     @property
+    def tries(self) -> int:
+        """How many attempts there were, this one included, since the turn was last suspended."""
+        # A queue that forgets begins to count anew.
+        return max(1, self._attempt - self._log.spent)
+
+    @property
     def unsent(self) -> list[Message]:
         """Messages that take effect with the turn's completion: those since its last wait."""
         return self._outbox.unsent
@@ -329,7 +335,7 @@ class Turn:
         """Journal that the turn waits, and send what it has decided to send before."""
         if not self.waits.open:
             raise NonDeterministic("a turn is suspended by waiting, and by nothing else")
-        entry = self.waits.suspended()
+        entry = self.waits.suspended(self._attempt)
         pending = self.unsent
         if pending and self._dispatch is not None:
             # Durable first, then sent, then marked as sent: repeated only after a crash between.

@@ -159,7 +159,7 @@ class Waits:
         else:
             self._span.emit("timer:fired", written, name=name)
 
-    def suspended(self) -> JournalEntry | None:
+    def suspended(self, attempt: int) -> JournalEntry | None:
         """Return the entry that says what the turn waits for; None when the journal says it."""
         first = self.open[0]
         if not self._log.buffer and all(self._log.was_suspended(wait.seq) for wait in self.open):
@@ -171,6 +171,8 @@ class Waits:
                 "seqs": [wait.seq for wait in self.open],
                 "for": next((wait.event for wait in self.open if wait.event), None),
                 "due": self.due,
+                # Without it, it was the first.
+                **({"attempt": attempt} if attempt > 1 else {}),
             },
         )
 

@@ -310,7 +310,7 @@ class ActorWorker:
             clock_ns=self._runtime.clock_ns,
             limits=self._turn_limits,
         )
-        if lease.attempt > self._policy.max_attempts:
+        if turn.tries > self._policy.max_attempts:
             # Every attempt so far ended without a word: the message kills its worker.
             await self._settlement.lose(turn, lease, span)
             return

@@ -311,3 +311,56 @@ async def test_a_death_between_sending_and_marking_as_sent_sends_nothing_twice(
     assert not lost
     assert (await world.state("Log/1"))["notes"] == ["asked", "decided"]
     assert CALLS.seen.count("look_up before") == 1
+
+
+class Pilgrim(Actor):
+    """Rests again and again; after each rest a stone in its shoe stops it once, or for ever."""
+
+    @handler
+    async def walk(self, payload: dict[str, Any]) -> None:
+        for stage in range(payload["stages"]):
+            await self.sleep(0.01)
+            if CALLS(f"stage {stage}") <= payload["stones"]:
+                raise ValueError("a stone in the shoe")
+        self.update_state(arrived=True)
+
+    @handler
+    async def follow(self, payload: dict[str, Any]) -> None:
+        for _ in range(payload["stages"]):
+            await self.wait_for_event("sign")
+        self.update_state(arrived=True)
+
+
+async def test_attempts_are_counted_anew_when_a_turn_has_come_to_its_next_wait() -> None:
+    world = World()
+    await world.send("Pilgrim/1", "walk", {"stages": 6, "stones": 1})
+    async with world.serve(Pilgrim):
+        await world.settled()
+    assert await world.state("Pilgrim/1") == {"arrived": True}
+    assert (await entries(world, "Pilgrim/1")).count(EntryType.TURN_FAILED) == 6
+    assert (await world.dead_letters.query(LETTERS)).documents == []
+
+
+async def test_a_turn_that_goes_no_further_is_given_up_after_as_many_attempts_as_any() -> None:
+    world = World()
+    sent = await world.send("Pilgrim/1", "walk", {"stages": 6, "stones": 99})
+    async with world.serve(Pilgrim):
+        await world.settled()
+    assert CALLS.seen == ["stage 0"] * 3
+    assert (await world.dead_letters.read(sent.message_id, "Pilgrim/1")).body["attempts"] == 3
+
+
+async def test_workers_that_die_between_the_waits_of_a_turn_do_not_add_up() -> None:
+    world = World()
+    await world.send("Pilgrim/1", "follow", {"stages": 6})
+    for stage in range(6):
+        async with world.serve(Pilgrim):
+            await until_parked(world)
+        await world.runtime.send_event("Pilgrim/1", "sign", event_id=f"sign {stage}")
+        # Leased, and its worker never heard of again.
+        (lease,) = await world.queue.lease(("Pilgrim",), limit=1, seconds=0.001)
+        assert lease.attempt == stage + 1
+        await asyncio.sleep(0.005)
+    async with world.serve(Pilgrim):
+        await world.settled()
+    assert await world.state("Pilgrim/1") == {"arrived": True}
