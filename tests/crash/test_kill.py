@@ -58,7 +58,7 @@ async def work_under_fire(folder: Path, loom: Loom, waves: list[Wave]) -> int:
             begun = await left_to_do(loom)
             async with asyncio.timeout(60):
                 # Some of it must be done, so that the kill meets a worker that is at work.
-                while await left_to_do(loom) == begun:
+                while begun and await left_to_do(loom) == begun:
                     await asyncio.sleep(0.002)
             victim = workers.pop(0)
             victim.send_signal(signal.SIGKILL)
