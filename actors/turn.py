@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from inspect import CORO_CREATED
 from typing import Any
 
 import msgspec
@@ -282,6 +284,10 @@ class Turn:
             ended = await asyncio.gather(*(_settled(call) for call in calls))
         finally:
             self.waits.parallel -= 1
+            for call in calls:
+                # Of a run that lost its lease some have not begun, and nobody awaits them any more.
+                if inspect.iscoroutine(call) and inspect.getcoroutinestate(call) == CORO_CREATED:
+                    call.close()
         errors = [error for _, error in ended if error is not None]
         # A failure is told when everything has ended, and not before: so on every run.
         for error in sorted(errors, key=lambda error: not isinstance(error, Suspended)):

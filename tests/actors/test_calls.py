@@ -78,6 +78,16 @@ class Parent(Actor):
         self.update_state(found=found)
 
     @handler
+    async def hurried(self, payload: dict[str, Any]) -> None:
+        running = asyncio.current_task()
+        if CALLS("hurried") == 1 and running is not None:
+            # As when its lease has run out.
+            running.cancel()
+        self.update_state(
+            found=await self.gather(*(self.call_activity(double, n=n) for n in (2, 3)))
+        )
+
+    @handler
     async def same(self, payload: dict[str, Any]) -> None:
         SEEN.append((self.now(), self.uuid(), self.uuid(), self.random().random()))
         await self.wait_for_event("go")
@@ -231,3 +241,15 @@ async def test_a_turn_under_way_keeps_to_its_old_path_when_the_code_changes() ->
         await world.settled()
     assert (await world.state("Changing/new"))["path"] == "new"
     assert CALLS.seen == ["double 1", "double 2", "double 1"]
+
+
+async def test_parallel_calls_that_a_run_did_not_come_to_are_let_go_in_silence(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    world = World()
+    await world.send("Parent/1", "hurried")
+    async with world.serve(Parent):
+        await world.settled()
+    assert await world.state("Parent/1") == {"found": [4, 6]}
+    assert CALLS.seen == ["hurried", "hurried", "double 2", "double 3"]
+    assert [str(warning.message) for warning in recwarn] == []
