@@ -135,7 +135,7 @@ class Database:
                 connection.execute("PRAGMA journal_mode = WAL")
                 break
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                if not _is_busy(error) or time.monotonic() > give_up:
                     raise
                 time.sleep(0.01)
         connection.execute(
@@ -185,7 +185,7 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
                 return
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                if not _is_busy(error) or time.monotonic() > give_up:
                     raise
             time.sleep(BUSY_POLL)
 
@@ -223,6 +223,11 @@ def _take(jobs: queue.SimpleQueue[Any], most: int) -> tuple[list[_Job[Any]], boo
         except queue.Empty:
             return batch, False
     return batch, True
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    # The low byte; the others say what for, such as putting right what a killed process left.
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _run(job: _Job[Any], connection: sqlite3.Connection) -> None:
