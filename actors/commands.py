@@ -54,7 +54,7 @@ class CommandLog:
         for entry in history:
             if entry.type is EntryType.SUSPENDED:
                 self._suspended.update(entry.data["seqs"])
-                self.spent = entry.data.get("attempt", 1) - 1
+                self.spent = spent(entry)
             elif entry.type in OUTCOMES:
                 self._outcomes[entry.data["seq"]] = entry
                 if "event" in entry.data:
@@ -141,6 +141,11 @@ class CommandLog:
                 f" {left.data['seq']}",
                 expected=left.to_document(),
             )
+
+
+def spent(suspended: JournalEntry) -> int:
+    """Return how many attempts were over when a turn was suspended by this entry."""
+    return int(suspended.data.get("attempt", 1)) - 1
 
 
 def describe(entry: JournalEntry) -> str:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from actors.commands import spent
 from actors.journal import EntryType, Journal, JournalEntry, JournalRecord
 from actors.message import Message
 from actors.parking import ParkedFor
@@ -52,6 +53,7 @@ class Account:
         failed: the turn's last failed attempt; None when there was none.
         waits: what the turn waits for while it is suspended.
         parked: what kind of code it waits for, if it waits for that.
+        spent: attempts of the turn that do not count any more, because it was suspended since.
         last_us: when anything was journaled of the actor last; None when nothing was.
         unread: whether the journal could not be read.
     """
@@ -60,12 +62,18 @@ class Account:
     failed: FailedAttempt | None = None
     waits: tuple[Wait, ...] = ()
     parked: ParkedFor | None = None
+    spent: int = 0
     last_us: int | None = None
     unread: bool = False
 
     @property
     def head(self) -> Message | None:
         return self.mailbox.head
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts at its head count, the one that runs included."""
+        return max(0, self.mailbox.attempts - self.spent)
 
     @property
     def begun(self) -> bool:
@@ -103,7 +111,12 @@ class ActorWatch:
         again = [mailbox for mailbox in running if mailbox.attempts > 1]
         # One that began its attempt between the two answers is in both.
         found = {mailbox.actor_id: mailbox for mailbox in (*retrying, *again)}
-        return await self.accounts(sorted(found.values(), key=_age)[:limit])
+        accounts = await self.accounts(sorted(found.values(), key=_age)[:limit])
+        return [
+            account
+            for account in accounts
+            if account.mailbox.state is MailboxState.RETRYING or account.attempts > 1
+        ]
 
     async def held_up(self, states: Iterable[MailboxState], *, limit: int) -> list[Account]:
         """Return the oldest `limit` mailboxes of each of these states, the oldest first."""
@@ -170,6 +183,7 @@ class ActorWatch:
             failed=_failed(records),
             waits=_waits(turn, records) if suspended and parked is None else (),
             parked=parked,
+            spent=_spent(records),
             last_us=latest[0].at_us if latest else None,
         )
 
@@ -188,6 +202,12 @@ def _failed(records: Sequence[JournalRecord]) -> FailedAttempt | None:
                 *(record.at_us, record.index),
             )
     return None
+
+
+def _spent(records: Sequence[JournalRecord]) -> int:
+    """Return the attempts before the latest `suspended` entry, of those that are read."""
+    entries = (entry for record in records for entry in reversed(record.entries))
+    return next((spent(entry) for entry in entries if entry.type is EntryType.SUSPENDED), 0)
 
 
 def _parked(records: Sequence[JournalRecord]) -> ParkedFor | None:

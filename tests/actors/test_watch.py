@@ -45,6 +45,11 @@ class Till(Actor):
         )
 
     @handler
+    async def wait_and_fail(self, payload: dict[str, Any]) -> None:
+        await self.wait_for_event("word")
+        raise Flaky("the drawer is stuck")
+
+    @handler
     async def ask(self, payload: dict[str, Any]) -> None:
         await self.call("Till/other", "wait", {})
 
@@ -104,6 +109,27 @@ async def test_an_attempt_that_runs_again_is_still_among_the_failing() -> None:
     await queue.nack(again, delay=60)
     await queue.nack(two, delay=60)
     assert [a.mailbox.actor_id for a in await watched.watch.failing(limit=1)] == ["Till/1"]
+
+
+async def test_attempts_before_a_turn_was_suspended_are_not_held_against_it() -> None:
+    watched = Watched()
+    queue = watched.world.queue
+    await watched.world.send("Till/1", "wait_and_fail")
+    await queue.lease(["Till"], limit=1, seconds=0.001)
+    await asyncio.sleep(0.005)
+    async with watched.world.serve(Till):
+        await until_parked(watched.world, "Till/1")
+    await queue.wake("Till/1")
+    (lease,) = await queue.lease(["Till"], limit=1, seconds=30)
+    (mailbox,) = await queue.oldest(MailboxState.RUNNING, limit=10)
+    assert mailbox.attempts == 2
+    assert await watched.watch.failing(limit=10) == []
+    await queue.nack(lease, count=False)
+    await watched.world.runtime.send_event("Till/1", "word")
+    async with watched.world.serve(Till, retry_policy=SLOW):
+        await watched.until(MailboxState.RETRYING)
+    (account,) = await watched.watch.failing(limit=10)
+    assert (account.mailbox.attempts, account.attempts) == (2, 1)
 
 
 @pytest.mark.parametrize("steps", [0, 15])
