@@ -93,6 +93,21 @@ def test_a_link_restores_the_instant_beside_the_selection(watched: Watched, site
     assert at(page) == instant
 
 
+def test_a_press_that_takes_longer_than_an_answer_is_a_click(watched: Watched, site: str) -> None:
+    page = watched.page
+    recovered(page, site)
+    page.keyboard.press("t")
+    expect(what(page)).to_contain_text("7 of 7")
+    back = page.locator("#states [data-step='-1']")
+    # The slider moves to a change whose states come while the button is held down.
+    page.keyboard.press("ArrowLeft")
+    back.hover()
+    page.mouse.down()
+    page.wait_for_timeout(400)
+    page.mouse.up()
+    expect(what(page)).to_contain_text("5 of 7")
+
+
 def test_the_line_is_where_the_slider_is_and_follows_the_zoom(watched: Watched, site: str) -> None:
     page = watched.page
     recovered(page, site)

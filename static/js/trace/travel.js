@@ -16,6 +16,8 @@ export class Travel {
     this.steps = null;
     this.wanted = null;
     this.snap = false;
+    this.pressed = false;
+    this.late = null;
     if (this.box) this.listen();
   }
 
@@ -26,6 +28,9 @@ export class Travel {
   listen() {
     this.slider.addEventListener("input", () => this.go(this.view.scale.time(Number(this.slider.value))));
     this.slider.addEventListener("keydown", (event) => this.key(event));
+    // What is pressed must still be there when it is let go: otherwise there is no click.
+    this.box.addEventListener("pointerdown", () => { this.pressed = true; });
+    for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => setTimeout(() => this.released()));
     this.box.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       const step = event.target.closest("[data-step]");
@@ -42,6 +47,11 @@ export class Travel {
       this.save();
       this.load();
     });
+  }
+
+  released() {
+    this.pressed = false;
+    if (this.late !== null) this.show(this.late);
   }
 
   key(event) {
@@ -78,8 +88,7 @@ export class Travel {
 
   close() {
     const held = this.box.contains(document.activeElement) || document.activeElement === this.slider;
-    clearTimeout(this.timer);
-    this.asked?.abort();
+    this.forget();
     Object.assign(this.state, { at: null, among: "" });
     this.save();
     this.draw();
@@ -108,9 +117,15 @@ export class Travel {
     } else this.wanted = action;
   }
 
-  go(time) {
+  // What was asked for and has not come, or has come and is not shown.
+  forget() {
     clearTimeout(this.timer);
     this.asked?.abort();
+    this.late = null;
+  }
+
+  go(time) {
+    this.forget();
     this.state.at = Math.round(Math.max(0, Math.min(time, this.view.trace.duration)));
     this.save();
     this.reveal(this.state.at);
@@ -146,7 +161,7 @@ export class Travel {
   }
 
   async load(from = 0) {
-    this.asked?.abort();
+    this.forget();
     const asked = new AbortController();
     this.asked = asked;
     this.box.setAttribute("aria-busy", "true");
@@ -172,6 +187,8 @@ export class Travel {
   }
 
   show(text) {
+    this.late = this.pressed ? text : null;
+    if (this.pressed) return;
     const { box } = this;
     const held = box.contains(document.activeElement) ? document.activeElement : null;
     const again = held?.dataset.step ? `[data-step="${held.dataset.step}"]` : held?.name === "among" ? "[name=among]" : null;
