@@ -18,14 +18,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from actors import services
-from actors.errors import ActorError, InvalidMessage
+from actors.errors import ActorError
 from actors.inbox import CANCEL
 from actors.inspect import ActorLook, Line
-from actors.message import address
 from actors.pages.access import write_down
 from actors.pages.actor_parts import Parts, TurnLine, parts_of, turns_of
+from actors.pages.asking import asked_actor, may_run, may_see_payloads, need_may_run
 from actors.pages.payload import json_object
-from actors.pages.workflows import may_run
 from actors.queues.port import MailboxState
 from actors.waiting import Wait
 from storage import StorageError
@@ -121,7 +120,7 @@ async def actor(request: HttpRequest, actor_type: str, key: str) -> HttpResponse
 
     `?before=` shows older journal entries; with htmx, those alone.
     """
-    actor_id = _actor_id(actor_type, key)
+    actor_id = asked_actor(actor_type, key)
     if request.GET.get("download") == "1":
         with contextlib.suppress(StorageError):
             return await _download(request, actor_id)
@@ -131,8 +130,8 @@ async def actor(request: HttpRequest, actor_type: str, key: str) -> HttpResponse
 @require_POST
 async def send_event(request: HttpRequest, actor_type: str, key: str) -> HttpResponse:
     """Send the event that a turn waits for. What is sent first to one wait counts."""
-    actor_id = _actor_id(actor_type, key)
-    await _need_may_run(request)
+    actor_id = asked_actor(actor_type, key)
+    await need_may_run(request)
     asked, text = request.POST.get("wait", ""), request.POST.get("payload", "")
     try:
         look = await services.current().inspector.look(actor_id)
@@ -160,8 +159,8 @@ async def send_event(request: HttpRequest, actor_type: str, key: str) -> HttpRes
 @require_POST
 async def cancel(request: HttpRequest, actor_type: str, key: str) -> HttpResponse:
     """Cancel the turn that waits."""
-    actor_id = _actor_id(actor_type, key)
-    await _need_may_run(request)
+    actor_id = asked_actor(actor_type, key)
+    await need_may_run(request)
     try:
         new = await services.current().runtime.cancel(
             actor_id, request.POST.get("reason", "").strip()
@@ -181,11 +180,11 @@ async def _show(
     request: HttpRequest, actor_type: str, key: str, attempt: Attempt | None = None
 ) -> HttpResponse:
     user = await request.auser()
-    actor_id = _actor_id(actor_type, key)
+    actor_id = asked_actor(actor_type, key)
     traces = f"{reverse('tracing:traces')}?{urlencode({'actor': actor_id})}"
     since = chosen(request.GET.get("since", ""), DEFAULT)
     before = _index(request.GET.get("before", ""))
-    may_see = await user.ahas_perm("tracing.view_payloads")
+    may_see = await may_see_payloads(request)
     inspector = services.current().inspector
     try:
         look, parts = await asyncio.gather(
@@ -256,8 +255,7 @@ def _shown(wait: Wait, look: ActorLook, attempt: Attempt | None) -> WaitShown:
 
 
 async def _download(request: HttpRequest, actor_id: str) -> HttpResponse:
-    user = await request.auser()
-    if not await user.ahas_perm("tracing.view_payloads"):
+    if not await may_see_payloads(request):
         raise PermissionDenied
     look = await services.current().inspector.look(actor_id)
     if not look.is_known:
@@ -273,18 +271,6 @@ async def _download(request: HttpRequest, actor_id: str) -> HttpResponse:
 
 def _index(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
-
-
-def _actor_id(actor_type: str, key: str) -> str:
-    try:
-        return address(actor_type, key)
-    except InvalidMessage as error:
-        raise Http404(str(error)) from None
-
-
-async def _need_may_run(request: HttpRequest) -> None:
-    if not await may_run(request):
-        raise PermissionDenied("acting on actors needs the permission actors.run_workflows")
 
 
 def _takes_event(wait: Wait) -> bool:

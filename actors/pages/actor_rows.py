@@ -20,7 +20,7 @@ from actors.waiting import Wait
 from actors.watch import Account, ActorWatch
 from tracing.analytics import Row, Statistics
 
-FRESH_US = 60_000_000
+TRACE_LATE_US = 60_000_000
 """How long after a message came its trace may not be there yet, in microseconds."""
 
 
@@ -149,7 +149,7 @@ def _trace(account: Account, now_us: int) -> str:
     if span is None or not (span.sampled or account.failed is not None):
         return ""
     asked = {"span": span.span_id}
-    if now_us - (account.mailbox.since_us or 0) < FRESH_US:
+    if now_us - (account.mailbox.since_us or 0) < TRACE_LATE_US:
         # Its first events may still be on their way; the page then waits for them.
         asked["new"] = "1"
     page = reverse("tracing:trace", args=[span.trace_id])
@@ -165,12 +165,6 @@ async def _called(watch: ActorWatch, accounts: Sequence[Account], since: str) ->
         actor_id: Called(actor_id, found[actor_id], None if box is None else box.state)
         for actor_id, box in zip(ids, mailboxes, strict=True)
     }
-
-
-async def may_see_payloads(request: HttpRequest) -> bool:
-    """Return whether whoever asks may see payloads, states and errors' texts."""
-    user = await request.auser()
-    return await user.ahas_perm("tracing.view_payloads")
 
 
 async def note_errors_seen(request: HttpRequest, rows: Sequence[ActorRow]) -> None:

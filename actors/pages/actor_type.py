@@ -19,11 +19,11 @@ from actors.message import address
 from actors.pages.actor_rows import (
     ActorRow,
     actor_address,
-    may_see_payloads,
     note_errors_seen,
     rows_of,
     usual_of,
 )
+from actors.pages.asking import may_see_payloads
 from actors.queues.port import MailboxState, Tally
 from storage import StorageError
 from tracing import services as tracing_services

@@ -15,11 +15,11 @@ from django.views.decorators.http import require_GET
 from actors import services
 from actors.pages.actor_rows import (
     ActorRow,
-    may_see_payloads,
     note_errors_seen,
     rows_of,
     usual_of,
 )
+from actors.pages.asking import may_see_payloads
 from actors.queues.port import MailboxState, Tally
 from actors.watch import Account
 from storage import StorageError

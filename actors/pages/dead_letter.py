@@ -16,10 +16,10 @@ from django.views.decorators.http import require_GET, require_POST
 from actors import services
 from actors.deadletters import DeadLetter
 from actors.errors import ActorError, InvalidMessage, LetterGone, LetterResolved
-from actors.message import address
 from actors.pages.access import write_down
+from actors.pages.asking import asked_actor, may_resolve, may_see_payloads, need_may_resolve
 from actors.pages.forms import FieldHint, field_hints
-from actors.pages.letter_rows import LetterRow, in_words, letter_address, may_resolve, may_see
+from actors.pages.letter_rows import LetterRow, in_words, letter_address
 from actors.pages.letter_rows import with_fates as rows_of
 from actors.pages.payload import editable, json_object
 from storage import StorageError
@@ -100,7 +100,7 @@ async def retry(request: HttpRequest, actor_type: str, key: str, message_id: str
     actor_id = await _may_act(request, actor_type, key)
     text = request.POST.get("payload")
     reason = request.POST.get("reason", "")
-    if text is not None and not await may_see(request):
+    if text is not None and not await may_see_payloads(request):
         raise PermissionDenied("editing a payload needs the permission tracing.view_payloads")
     by = await who_asks(request)
     try:
@@ -111,7 +111,7 @@ async def retry(request: HttpRequest, actor_type: str, key: str, message_id: str
     except (LetterResolved, LetterGone) as error:
         return _nothing_done(request, actor_id, message_id, error)
     except ActorError as error:
-        said = in_words(error, may_see=await may_see(request))
+        said = in_words(error, may_see=await may_see_payloads(request))
         attempt = Attempt(f"{said}. Nothing was sent.", reason, text)
         return await _show(request, actor_type, key, message_id, attempt)
     except StorageError as error:
@@ -155,7 +155,7 @@ async def _show(
     message_id: str,
     attempt: Attempt | None = None,
 ) -> HttpResponse:
-    actor_id = _actor_id(actor_type, key)
+    actor_id = asked_actor(actor_type, key)
     try:
         letter = await services.current().redrive.get(actor_id, message_id)
     except StorageError as error:
@@ -163,7 +163,7 @@ async def _show(
         return render(request, "actors/dead_letter_unread.html", {"page": unread}, status=503)
     if letter is None:
         raise Http404("there is no such dead letter")
-    sees, acts = await may_see(request), await may_resolve(request)
+    sees, acts = await may_see_payloads(request), await may_resolve(request)
     editing = request.GET.get("edit") == "1" or (attempt is not None and attempt.text is not None)
     editor, cannot_edit = None, ""
     if letter.unresolved and editing and sees and acts:
@@ -229,16 +229,8 @@ def _nothing_done(
 
 
 async def _may_act(request: HttpRequest, actor_type: str, key: str) -> str:
-    if not await may_resolve(request):
-        raise PermissionDenied("this needs the permission actors.resolve_dead_letters")
-    return _actor_id(actor_type, key)
-
-
-def _actor_id(actor_type: str, key: str) -> str:
-    try:
-        return address(actor_type, key)
-    except InvalidMessage as error:
-        raise Http404(str(error)) from None
+    await need_may_resolve(request)
+    return asked_actor(actor_type, key)
 
 
 def _unanswered(error: StorageError) -> str:

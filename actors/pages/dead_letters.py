@@ -15,7 +15,8 @@ from django.views.decorators.http import require_GET
 
 from actors import services
 from actors.deadletters import UNRESOLVED, LetterFilter, LetterState
-from actors.pages.letter_rows import LetterRow, may_resolve, with_fates
+from actors.pages.asking import may_resolve
+from actors.pages.letter_rows import LetterRow, with_fates
 from storage import InvalidQuery, StorageError
 from tracing.pages.failures import Chip
 from tracing.pages.listing import PAGE, Place, cursor_of, place

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from django.core.exceptions import BadRequest, PermissionDenied
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,8 +24,9 @@ from actors import services
 from actors.deadletters import UNRESOLVED, DeadLetter, LetterFilter
 from actors.errors import ActorError
 from actors.pages.access import write_down_all
+from actors.pages.asking import may_resolve, may_see_payloads, need_may_resolve
 from actors.pages.dead_letters import GROUPING, letter_filter
-from actors.pages.letter_rows import LetterRow, in_words, may_resolve, may_see
+from actors.pages.letter_rows import LetterRow, in_words
 from actors.redrive import Outcome
 from storage import InvalidQuery, StorageError
 from tracing.pages.who import who_asks
@@ -112,8 +113,7 @@ async def group_retry(request: HttpRequest) -> HttpResponse:
     """Show what would be retried; POST retries the next of it, with htmx as a part of the page."""
     if request.method == "GET":
         return await _preview(request)
-    if not await may_resolve(request):
-        raise PermissionDenied("this needs the permission actors.resolve_dead_letters")
+    await need_may_resolve(request)
     return await _step(request)
 
 
@@ -194,7 +194,7 @@ async def _step(request: HttpRequest) -> HttpResponse:
     left = bool(problem) or following is not None
     fields = {name: form.get(name, "") for name in ("until", "batch")}
     numbers = {name: str(number) for name, number in counted.items()}
-    sees = await may_see(request)
+    sees = await may_see_payloads(request)
     shown = ProgressPage(
         total=counted["total"],
         sent=counted["sent"],

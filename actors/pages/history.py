@@ -17,9 +17,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from actors import services
-from actors.errors import InvalidMessage
-from actors.message import address
 from actors.pages.access import write_down
+from actors.pages.asking import asked_actor, may_see_payloads
 from storage import StorageError
 
 logger = logging.getLogger(__name__)
@@ -29,12 +28,8 @@ logger = logging.getLogger(__name__)
 @require_GET
 async def history(request: HttpRequest, actor_type: str, key: str) -> HttpResponseBase:
     """Send the history, line by line as it is read; needs `tracing.view_payloads`."""
-    try:
-        actor_id = address(actor_type, key)
-    except InvalidMessage as error:
-        raise Http404(str(error)) from None
-    user = await request.auser()
-    if not await user.ahas_perm("tracing.view_payloads"):
+    actor_id = asked_actor(actor_type, key)
+    if not await may_see_payloads(request):
         raise PermissionDenied
     current = services.current()
     try:

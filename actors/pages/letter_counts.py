@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 
 from actors import services
 from actors.deadletters import LetterFilter, LetterState
-from actors.pages.letter_rows import may_resolve
+from actors.pages.asking import may_resolve
 from storage import StorageError
 
 COUNTED = 1_000

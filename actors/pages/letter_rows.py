@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from django.http import HttpRequest
 from django.urls import reverse
 
 from actors import services
@@ -96,18 +95,6 @@ async def with_fates(letters: list[DeadLetter]) -> list[LetterRow]:
     except StorageError:
         fates = {}
     return [LetterRow(letter, fates.get(letter.message_id)) for letter in letters]
-
-
-async def may_resolve(request: HttpRequest) -> bool:
-    """Return whether whoever asks may retry and discard dead letters."""
-    user = await request.auser()
-    return await user.ahas_perm("actors.resolve_dead_letters")
-
-
-async def may_see(request: HttpRequest) -> bool:
-    """Return whether whoever asks may see payloads."""
-    user = await request.auser()
-    return await user.ahas_perm("tracing.view_payloads")
 
 
 def in_words(error: ActorError, *, may_see: bool) -> str:

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from actors import services
 from actors.pages.access import write_down
-from actors.pages.letter_rows import may_see
+from actors.pages.asking import may_see_payloads
 from actors.workflow import Workflow
 from storage import StorageError
 
@@ -34,7 +34,7 @@ class Given:
 
 async def input_of(request: HttpRequest, found: Workflow, run: str) -> Given:
     """Return the input of a run, by its correlation id. Whoever sees it is written down."""
-    if not await may_see(request):
+    if not await may_see_payloads(request):
         return Given(
             note=f"Seeing a run's input needs the permission “Can view payloads”. {DEFAULTS}"
         )

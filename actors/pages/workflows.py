@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from actors import services
 from actors.errors import ActorError
+from actors.pages.asking import may_run
 from actors.pages.forms import TimesForm, form_class
 from actors.pages.run_again import Given, input_of
 from actors.queues import QueueUnavailable
@@ -64,12 +65,6 @@ class WorkflowsPage:
     cards: list[WorkflowCard]
     may_run: bool
     nav: str = "workflows"
-
-
-async def may_run(request: HttpRequest) -> bool:
-    """Return whether whoever asks may start runs."""
-    user = await request.auser()
-    return await user.ahas_perm("actors.run_workflows")
 
 
 @require_GET
