@@ -17,6 +17,7 @@ from storage import StorageError
 
 DEFAULTS = "These are the defaults."
 _RUN = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")
+"""What `start` gives a run as its correlation id, and somewhat more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,11 @@ async def input_of(request: HttpRequest, found: Workflow, run: str) -> Given:
     """Return the input of a run, by its correlation id. Whoever sees it is written down."""
     if not await may_see_payloads(request):
         return Given(
-            note=f"Seeing a run's input needs the permission “Can view payloads”. {DEFAULTS}"
+            note=f"Seeing a run's input needs the permission “Can see payloads, states and errors"
+            f" of messages”. {DEFAULTS}"
         )
     try:
-        message = await services.current().messages.first(run)
+        message = await services.current().messages.first(run) if _RUN.match(run) else None
     except StorageError as error:
         return Given(note=f"The archive does not answer ({type(error).__name__}). {DEFAULTS}")
     if message is None or message.metadata.workflow != found.name:

@@ -204,3 +204,15 @@ async def test_the_input_of_another_workflow_is_not_taken(loom: Loom, client: As
     filled = text(await client.get("/workflows/order/", {"again": trace.correlation}))
     assert "no longer kept" in filled
     assert await ActorAccess.objects.acount() == 0
+
+
+async def test_whoever_may_not_see_payloads_gets_the_defaults(
+    loom: Loom, login: Callable[..., Awaitable[AsyncClient]]
+) -> None:
+    curious = await login("run_workflows")
+    await curious.post("/workflows/order/", form("order", item="a canary in ink"))
+    (trace,) = await settled(loom)
+    filled = text(await curious.get("/workflows/order/", {"again": trace.correlation}))
+    assert "“Can see payloads, states and errors of messages”. These are the defaults." in filled
+    assert "canary" not in filled
+    assert await ActorAccess.objects.acount() == 0
