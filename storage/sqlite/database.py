@@ -24,8 +24,8 @@ T = TypeVar("T")
 BUSY_SECONDS = 10.0
 """How long a transaction waits for another process's before the store counts as unavailable."""
 BUSY_POLL = 0.0005
-"""How often it looks. SQLite itself looks after 1, 2, 5, 10, 15 ms and more, and comes too late
-whenever another process writes without a pause.
+"""How often it looks, in seconds. SQLite itself looks after 1, 2, 5, 10, 15 ms and more, and comes
+too late whenever another process writes without a pause.
 """
 MAX_BATCH = 512
 _READERS = 2
@@ -127,17 +127,9 @@ class Database:
         return await future
 
     def _make_ready(self) -> None:
-        give_up = time.monotonic() + BUSY_SECONDS
         connection = self._connect()
-        while True:
-            try:
-                # Changing the mode does not wait for others who do so: their file is new as well.
-                connection.execute("PRAGMA journal_mode = WAL")
-                break
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > give_up:
-                    raise
-                time.sleep(0.01)
+        # Changing the mode does not wait for others who do so: their file is new as well.
+        _when_free(connection, "PRAGMA journal_mode = WAL")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS loom_sequence (one INTEGER PRIMARY KEY, last INTEGER)"
         )
@@ -177,21 +169,9 @@ class Database:
                 connection.close()
                 return
 
-    def _begin(self, connection: sqlite3.Connection) -> None:
-        """Begin a transaction, after those of other processes."""
-        give_up = time.monotonic() + BUSY_SECONDS
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > give_up:
-                    raise
-            time.sleep(BUSY_POLL)
-
     def _commit(self, connection: sqlite3.Connection, batch: list[_Job[Any]]) -> None:
         try:
-            self._begin(connection)
+            _when_free(connection, "BEGIN IMMEDIATE")
             (before,) = connection.execute("SELECT last FROM loom_sequence").fetchone()
             self.sequence = before
             for job in batch:
@@ -225,9 +205,19 @@ def _take(jobs: queue.SimpleQueue[Any], most: int) -> tuple[list[_Job[Any]], boo
     return batch, True
 
 
-def _is_busy(error: sqlite3.OperationalError) -> bool:
-    # The low byte; the others say what for, such as putting right what a killed process left.
-    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+def _when_free(connection: sqlite3.Connection, statement: str) -> None:
+    """Execute a statement as soon as other processes let it."""
+    give_up = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            # The low byte; the others say what for, such as mending what a killed process left.
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > give_up:
+                raise
+        time.sleep(BUSY_POLL)
 
 
 def _run(job: _Job[Any], connection: sqlite3.Connection) -> None:
