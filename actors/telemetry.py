@@ -93,18 +93,7 @@ class SpanEmitter:
         tracer.record(log, Entry(CODES.get(event_type, 0), after, duration_ns, refs, more))
 
     def _new_log(self, now: int) -> SpanLog:
-        context = self._context
-        return SpanLog(
-            context.trace_id,
-            context.span_id,
-            context.parent_span_id,
-            self._actor,
-            self._name,
-            self._attempt,
-            context.sampled,
-            now // 1000,
-            self._message,
-        )
+        return _log_of(self._context, self._actor, self._name, self._attempt, now, self._message)
 
     def child(self, name: str) -> SpanEmitter:
         """Return an emitter for a new span below this one."""
@@ -135,29 +124,41 @@ def report_enqueued(
     if trace is None:
         return
     if run is not None:
-        tracer.take(_log_of("workflow:started", run.trace, message, run.name, at_ns))
+        _take(tracer, "workflow:started", run.trace, message, run.name, at_ns)
     sender = message.metadata.sender
     more = None if sender is None else More(peer=sender)
-    tracer.take(_log_of("queue:enqueued", trace, message, message.message_type, at_ns, more))
+    _take(tracer, "queue:enqueued", trace, message, message.message_type, at_ns, more)
 
 
-def _log_of(
+def _take(
+    tracer: TraceWriter,
     event_type: str,
     of: TraceContext,
     message: Message,
     name: str,
     at_ns: int,
     more: More | None = None,
+) -> None:
+    own = (message.message_id, message.correlation_id)
+    log = _log_of(of, message.actor_id, name, 0, at_ns, own)
+    log.add(Entry(CODES.get(event_type, 0), at_ns % 1000, None, (OWN_MESSAGE,), more))
+    tracer.take(log)
+
+
+def _log_of(
+    of: TraceContext,
+    actor: str,
+    name: str,
+    attempt: int,
+    begins_ns: int,
+    message: tuple[str, str] | None,
 ) -> SpanLog:
-    start_us = at_ns // 1000
-    log = SpanLog(
-        *(of.trace_id, of.span_id, of.parent_span_id, message.actor_id, name, 0, of.sampled),
-        start_us,
-        (message.message_id, message.correlation_id),
+    """Return an empty log of a span; it begins at the microsecond that holds `begins_ns`."""
+    return SpanLog(
+        *(of.trace_id, of.span_id, of.parent_span_id, actor, name, attempt, of.sampled),
+        begins_ns // 1000,
+        message,
     )
-    after_ns = at_ns - start_us * 1000
-    log.add(Entry(CODES.get(event_type, 0), after_ns, None, (OWN_MESSAGE,), more))
-    return log
 
 
 def workflow_span(tracer: TraceWriter | None, message: Message) -> SpanEmitter | None:

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from inspect import CORO_CREATED
 from typing import Any
 
 import msgspec
@@ -211,8 +210,9 @@ class Turn:
 
     async def fail(self, error: Exception, *, retryable: bool, final: bool) -> JournalRecord:
         """Journal that this run failed; its uncommitted changes are gone. Raises as `run` does."""
-        return await self.failure.fail(
-            self.failure.describe(error, retryable=retryable),
+        failure = self.failure
+        return await failure.fail(
+            failure.describe(error, retryable=retryable),
             self._attempt,
             final=final,
             before=self._before.version,
@@ -286,7 +286,10 @@ class Turn:
             self.waits.parallel -= 1
             for call in calls:
                 # Of a run that lost its lease some have not begun, and nobody awaits them any more.
-                if inspect.iscoroutine(call) and inspect.getcoroutinestate(call) == CORO_CREATED:
+                if (
+                    inspect.iscoroutine(call)
+                    and inspect.getcoroutinestate(call) == inspect.CORO_CREATED
+                ):
                     call.close()
         errors = [error for _, error in ended if error is not None]
         # A failure is told when everything has ended, and not before: so on every run.

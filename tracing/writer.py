@@ -18,7 +18,6 @@ from tracing.hold import Hold
 from tracing.intent import Intent, repair_abandoned
 from tracing.keeper import RollupKeeper
 from tracing.promotions import Promotions
-from tracing.registry import REGISTRY
 from tracing.rollup import SAVE_SECONDS
 from tracing.sampling import Sampler
 from tracing.sink import Batch, TraceSink
@@ -160,9 +159,6 @@ class TraceWriter:
 
     def emit(self, event: Event) -> None:
         """Take an event. Never raises, blocks or awaits; what cannot be taken is counted."""
-        if event.type not in REGISTRY:
-            self._dropped["invalid"] += 1
-            return
         try:
             log = SpanLog.of(event)
         except (AttributeError, TypeError, ValueError, KeyError):

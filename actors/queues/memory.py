@@ -114,9 +114,12 @@ class MemoryQueue:
                 break
             if box.paused or box.next_at > now or actor_id.partition("/")[0] not in actor_types:
                 continue
-            ready = [entry for entry in box.entries if entry.visible_at <= now]
             # A turn that is under way comes before any other message, whatever its priority.
-            entry = box.parked or min(ready, key=lambda entry: entry.order, default=None)
+            entry = box.parked or min(
+                (each for each in box.entries if each.visible_at <= now),
+                key=lambda each: each.order,
+                default=None,
+            )
             if entry is None:
                 self._reschedule(actor_id)
                 continue

@@ -79,6 +79,7 @@ _ADD = (
     "INSERT OR IGNORE INTO queue_messages"
     " (message_id, actor_id, priority, visible_at, enqueued_at, body) VALUES (?, ?, ?, ?, ?, ?)"
 )
+_HEAD = "SELECT seq, attempts, enqueued_at, body FROM queue_messages WHERE state = 0"
 _FORGET = "DELETE FROM queue_messages WHERE message_id = ? AND state = 1 AND visible_at <= ?"
 """An id that is known no longer may still have its row."""
 
@@ -176,14 +177,14 @@ class SqliteQueue:
             ).fetchall()
             for actor_id, wakes, parked in actors:
                 # A turn that is under way comes before any other message, whatever its priority.
-                head = connection.execute(
-                    "SELECT seq, attempts, enqueued_at, body FROM queue_messages"
-                    " WHERE state = 0 AND seq = ?"
+                head = (
+                    connection.execute(f"{_HEAD} AND seq = ?", (parked,))
                     if parked is not None
-                    else "SELECT seq, attempts, enqueued_at, body FROM queue_messages"
-                    " WHERE state = 0 AND actor_id = ? AND visible_at <= ?"
-                    " ORDER BY priority, seq LIMIT 1",
-                    (actor_id, now) if parked is None else (parked,),
+                    else connection.execute(
+                        f"{_HEAD} AND actor_id = ? AND visible_at <= ?"
+                        " ORDER BY priority, seq LIMIT 1",
+                        (actor_id, now),
+                    )
                 ).fetchone()
                 if head is None:
                     _reschedule(connection, actor_id, now)
