@@ -47,28 +47,22 @@ class SpanEmitter:
     `message` is the id and the correlation id of the message that the span handles.
     """
 
-    __slots__ = ("_actor", "_attempt", "_context", "_log", "_message", "_name", "tracer")
+    __slots__ = ("_log", "_now", "context", "tracer")
 
     def __init__(
         self,
         tracer: TraceWriter,
         context: TraceContext,
-        actor: str,
+        actor: str | None,
         name: str,
         attempt: int = 0,
         message: tuple[str, str] | None = None,
     ) -> None:
         self.tracer = tracer
-        self._context = context
-        self._actor = actor
-        self._name = name
-        self._attempt = attempt
-        self._message = message
-        self._log: SpanLog | None = None
-
-    @property
-    def context(self) -> TraceContext:
-        return self._context
+        self.context = context
+        self._now = tracer.now
+        self._log = _log_of(context, actor, name, attempt, tracer.now(), message)
+        tracer.listen(self._log)
 
     def emit(
         self,
@@ -81,24 +75,31 @@ class SpanEmitter:
         fingerprint: str | None = None,
     ) -> None:
         """Emit one event; `name` and `attempt` replace the span's own."""
-        tracer = self.tracer
-        now = tracer.now()
-        log = self._log
-        if log is None or log.taken or len(log.entries) >= MAX_ENTRIES:
-            log = self._log = self._new_log(now)
+        log, now = self._log, self._now()
+        if log.sealed or len(log.entries) >= MAX_ENTRIES:
+            log = self._next_log(now)
+        code = CODES.get(event_type)
+        if code is None:
+            self.tracer.refuse()
+            return
         more = None
         if name is not None or attempt is not None or error_type is not None:
             more = More(name, attempt, error_type, fingerprint)
-        after = now - log.start_us * 1000
-        tracer.record(log, Entry(CODES.get(event_type, 0), after, duration_ns, refs, more))
+        log.entries.append(Entry(code, now - log.start_us * 1000, duration_ns, refs, more))
 
-    def _new_log(self, now: int) -> SpanLog:
-        return _log_of(self._context, self._actor, self._name, self._attempt, now, self._message)
+    def _next_log(self, now: int) -> SpanLog:
+        """Go on in a log of its own, from now on."""
+        full = self._log
+        self._log = log = _log_of(
+            self.context, full.actor, full.name, full.attempt, now, full.message
+        )
+        self.tracer.listen(log)
+        return log
 
     def child(self, name: str) -> SpanEmitter:
         """Return an emitter for a new span below this one."""
         return SpanEmitter(
-            self.tracer, self.tracer.create_child_span(self._context), self._actor, name
+            self.tracer, self.tracer.create_child_span(self.context), self._log.actor, name
         )
 
 
@@ -141,14 +142,14 @@ def _take(
 ) -> None:
     own = (message.message_id, message.correlation_id)
     log = _log_of(of, message.actor_id, name, 0, at_ns, own)
-    log.add(Entry(CODES.get(event_type, 0), at_ns % 1000, None, (OWN_MESSAGE,), more))
+    log.entries.append(Entry(CODES.get(event_type, 0), at_ns % 1000, None, (OWN_MESSAGE,), more))
     tracer.take(log)
 
 
 def _log_of(
     of: TraceContext,
-    actor: str,
-    name: str,
+    actor: str | None,
+    name: str | None,
     attempt: int,
     begins_ns: int,
     message: tuple[str, str] | None,

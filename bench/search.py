@@ -30,6 +30,7 @@ from tracing import (
     FailureFilter,
     Ref,
     RefKind,
+    StoreRecorder,
     TraceAnalytics,
     TraceFilter,
     TraceReader,
@@ -97,7 +98,7 @@ def emit_trace(writer: TraceWriter, clock: Clock, source: random.Random, number:
 async def fill(container: Container, traces: int) -> float:
     """Write the traces; return events per second."""
     clock, source = Clock(traces), random.Random(7)
-    writer = TraceWriter(container, clock=clock)
+    writer = TraceWriter(StoreRecorder(container, clock=clock), clock=clock)
     writer.start()
     began = time.perf_counter()
     for number in range(traces):

@@ -33,7 +33,7 @@ from actors.telemetry import SpanEmitter, document_ref, state_ref
 from storage import Container
 from storage.memory import MemoryContainer
 from storage.sqlite import Database, SqliteStore
-from tracing import Event, Ref, RefKind, TraceContext, TraceWriter
+from tracing import Event, Ref, RefKind, StoreRecorder, TraceContext, TraceWriter
 from tracing.containers import TRACE_EVENTS
 from tracing.spanlog import OWN_MESSAGE, pointer
 
@@ -88,7 +88,7 @@ def emit_trace(writer: TraceWriter, number: int) -> None:
 
 async def ours(container: Container, traces: int) -> dict[str, float]:
     """Return CPU per event and throughput of writing traces into a container."""
-    writer = TraceWriter(container)
+    writer = TraceWriter(StoreRecorder(container))
     writer.start()
     began, cpu = time.perf_counter(), time.process_time()
     for number in range(traces):

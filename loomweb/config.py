@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
+from tracing.recorder import HOLD_SECONDS
 from tracing.sampling import Sampler
-from tracing.writer import HOLD_SECONDS
 
 Engine = Literal["sqlite", "cosmos"]
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -42,6 +42,7 @@ from tracing import (
     RefKind,
     Resolvers,
     Source,
+    StoreRecorder,
     TraceAnalytics,
     TraceReader,
     TraceReconstructor,
@@ -159,11 +160,13 @@ class Loom:
         self.exporter = None if config.otlp_endpoint is None else _exporter(config.otlp_endpoint)
         self.writer = (
             TraceWriter(
-                written,
-                export=self.exporter,
+                StoreRecorder(
+                    written,
+                    export=self.exporter,
+                    flush_interval=config.trace_flush_seconds,
+                    hold_seconds=config.trace_hold_seconds,
+                ),
                 sampler=config.trace_sampling,
-                flush_interval=config.trace_flush_seconds,
-                hold_seconds=config.trace_hold_seconds,
             )
             if config.tracing
             else None

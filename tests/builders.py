@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from actors import Message
-from tracing import Event, Ref
+from storage import Container
+from tracing import Event, Ref, StoreRecorder, TraceWriter
+from tracing.context import NewId, random_id
+from tracing.event import Clock
+from tracing.sampling import Sampler
+from tracing.spanlog import SpanLog
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -42,3 +49,42 @@ def event(
         fingerprint,
         refs,
     )
+
+
+class RememberingWriter(TraceWriter):
+    """A writer that remembers what it was given, whatever becomes of it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._given: list[SpanLog] = []
+
+    def take(self, log: SpanLog) -> None:
+        self._given.append(log)
+        super().take(log)
+
+    def listen(self, log: SpanLog) -> None:
+        self._given.append(log)
+        super().listen(log)
+
+    @property
+    def emitted(self) -> list[Event]:
+        return [event for log in self._given for event in log.events()]
+
+
+def trace_writer(
+    container: Container,
+    *,
+    clock: Clock | None = None,
+    new_id: NewId = random_id,
+    sampler: Sampler | None = None,
+    **options: Any,
+) -> TraceWriter:
+    """Return a writer that records into the container, in this process."""
+    recorder = StoreRecorder(container, clock=clock, new_id=new_id, **options)
+    return TraceWriter(recorder, clock=clock, new_id=new_id, sampler=sampler)
+
+
+def remembering_writer(
+    container: Container, sampler: Sampler | None = None, **options: Any
+) -> RememberingWriter:
+    return RememberingWriter(StoreRecorder(container, **options), sampler=sampler)

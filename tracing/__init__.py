@@ -11,11 +11,13 @@ from tracing.failure import Failure, FailureOutcome
 from tracing.filters import FailureFilter, FailurePage, Trace, TraceFilter, TracePage
 from tracing.reader import TraceReader
 from tracing.reconstruct import TraceReconstructor
+from tracing.recorder import StoreRecorder
+from tracing.recording import WriterStats
 from tracing.resolve import Outcome, Resolved, Resolvers, Source
 from tracing.sampling import Sampler
 from tracing.summary import Summary, TraceStatus
 from tracing.tree import Attempt, Span, TraceTree
-from tracing.writer import TraceWriter, WriterStats
+from tracing.writer import TraceWriter
 
 __all__ = [
     "Attempt",
@@ -33,6 +35,7 @@ __all__ = [
     "Source",
     "Span",
     "Statistics",
+    "StoreRecorder",
     "Summary",
     "Trace",
     "TraceAnalytics",

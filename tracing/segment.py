@@ -136,11 +136,9 @@ def _logs(body: Mapping[str, Any]) -> tuple[list[SpanLog], int]:
             start_us + after_us,
             None if message is None else (message, correlation if partition is None else partition),
         )
-        for entry in entries:
-            if entry.code in BY_CODE:
-                log.add(entry)
-            else:
-                unknown += 1
+        log.entries = [entry for entry in entries if entry.code in BY_CODE]
+        log.sealed = True
+        unknown += len(entries) - len(log.entries)
         if log.entries:
             logs.append(log)
     return logs, unknown

@@ -63,8 +63,7 @@ class SpanLog(msgspec.Struct, gc=False):
     Attributes:
         start_us: its beginning, microseconds since the epoch.
         message: id and partition of the message that the span handles.
-        notable: those of the entries that counts, summaries and failure lists look at.
-        taken: the writer has it; what happens from now on belongs into another log.
+        sealed: it takes no more; what happens from now on belongs into another log.
     """
 
     trace_id: str
@@ -77,8 +76,8 @@ class SpanLog(msgspec.Struct, gc=False):
     start_us: int
     message: tuple[str, str] | None = None
     entries: list[Entry] = msgspec.field(default_factory=list)
-    notable: list[Entry] = msgspec.field(default_factory=list)
-    taken: bool = False
+    sealed: bool = False
+    _notable: list[Entry] | None = None
 
     @classmethod
     def of(cls, event: Event) -> SpanLog:
@@ -96,11 +95,12 @@ class SpanLog(msgspec.Struct, gc=False):
             event.sampled,
             start_us,
             (first.id, first.partition) if first is not None and own else None,
+            sealed=True,
         )
         more = None
         if event.error_type is not None or event.fingerprint is not None or event.peer is not None:
             more = More(None, None, event.error_type, event.fingerprint, event.peer)
-        log.add(
+        log.entries.append(
             Entry(
                 CODES.get(event.type, 0),
                 event.time_ns - start_us * 1000,
@@ -111,11 +111,14 @@ class SpanLog(msgspec.Struct, gc=False):
         )
         return log
 
-    def add(self, entry: Entry) -> None:
-        """Take one more entry."""
-        self.entries.append(entry)
-        if entry.code in NOTABLE or entry.more is not None:
-            self.notable.append(entry)
+    @property
+    def notable(self) -> list[Entry]:
+        """Those of a sealed log's entries that counts, summaries and failure lists look at."""
+        if self._notable is None:
+            self._notable = [
+                entry for entry in self.entries if entry.code in NOTABLE or entry.more is not None
+            ]
+        return self._notable
 
     def event(self, entry: Entry) -> Event:
         """Return one of the entries as the event that it stands for."""

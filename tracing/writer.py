@@ -1,195 +1,81 @@
-"""`TraceWriter`: takes events without ever getting in the way, and stores them in segments."""
+"""`TraceWriter`: takes events without ever getting in the way."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import replace
 
-from storage import Container, StorageError, Throttled, Unavailable
 from tracing.context import NewId, TraceContext, random_id
 from tracing.event import Clock, Event, monotonic_clock
-from tracing.hold import Hold
-from tracing.intent import Intent, repair_abandoned
-from tracing.keeper import RollupKeeper
-from tracing.promotions import Promotions
-from tracing.rollup import SAVE_SECONDS
+from tracing.recorder import PRESSED_SECONDS, PRESSED_SHARE
+from tracing.recording import Recorder, WriterStats
 from tracing.sampling import Sampler
-from tracing.sink import Batch, TraceSink
-from tracing.spanlog import Entry, SpanLog
+from tracing.spanlog import SpanLog
 
 logger = logging.getLogger(__name__)
 
-MAX_SEGMENT_EVENTS = 500
-CHUNK_TRACES, MAX_CHUNKS = 256, 4
-"""Traces that are written together, and how many such chunks are under way at a time."""
-MAX_FLUSH = 10_000
-"""Traces of one flush: an intent names them all."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds without any write after the store did not answer; doubled each time."""
-PRESSED_SHARE = 5
-"""A buffer that is full to one part in so many is written at once, however young its events."""
-HOLD_SECONDS = 60.0
-"""How long an unsampled trace waits for a failure in it."""
-POLL_SECONDS = 5.0
-"""How often a writer asks which traces others have promoted."""
-REPAIR_SECONDS = 60.0
-
-Export = Callable[[Sequence[Event]], None]
-"""Takes events of one trace that were stored. It neither blocks nor raises."""
-
-
-@dataclass(frozen=True, slots=True)
-class WriterStats:
-    """What the writer holds and has done since it started.
-
-    Attributes:
-        buffered: events that wait to be written.
-        held: events of unsampled traces that wait for a failure.
-        unsampled: events let go because nothing in their trace failed in time.
-        promoted: unsampled traces that were kept for a failure.
-        dropped: events lost, by reason: "overflow" (the buffer was full), "hold_overflow" (an
-            unsampled trace could not wait for a failure), "invalid", "rejected" or "shutdown".
-        retries: writes that the store did not take at once.
-        repaired: summaries that another writer's death had left wrong.
-        paused_seconds: how long nothing will be written, because the store asked for it or did not
-            answer.
-        last_flush_ms: how long the latest flush took.
-    """
-
-    buffered: int
-    held: int
-    events_written: int
-    segments_written: int
-    bytes_written: int
-    retries: int
-    unsampled: int
-    promoted: int
-    repaired: int
-    dropped: Mapping[str, int]
-    paused_seconds: float
-    last_flush_ms: float
-
-
-@dataclass(slots=True)
-class _Buffer:
-    """Events of one trace that are not stored yet."""
-
-    since: float
-    logs: deque[SpanLog] = field(default_factory=deque)
-    size: int = 0
-
-    def add(self, log: SpanLog) -> None:
-        self.logs.append(log)
-        self.size += len(log.entries)
-
-    def take(self, most: int) -> list[SpanLog]:
-        """Return the oldest logs, with about `most` events at most."""
-        taken: list[SpanLog] = []
-        left = most
-        while self.logs and (not taken or len(self.logs[0].entries) <= left):
-            log = self.logs.popleft()
-            taken.append(log)
-            left -= len(log.entries)
-        self.size -= most - left
-        return taken
-
 
 class TraceWriter:
-    """Buffers events and writes them, one segment per trace and flush.
+    """Takes events, and hands them to a recorder every now and then.
 
     `emit` may be called from any thread and costs some microseconds. Everything else belongs
-    to the event loop that called `start`. When the store does not answer, events wait in a bounded
-    buffer; what does not fit is counted, never waited for.
+    to the event loop that called `start`. What the recorder has no room for is counted, never
+    waited for.
 
     Args:
         sampler: which traces are kept even if nothing in them fails; without one, all.
-        export: is given what was stored, to send it elsewhere too.
-        flush_interval: seconds after which a trace's oldest buffered event is written.
-        max_buffered: events held at most, written ones excluded.
-        hold_seconds: how long an unsampled trace waits for a failure in it.
     """
 
     def __init__(
         self,
-        container: Container,
+        recorder: Recorder,
         *,
         clock: Clock | None = None,
         new_id: NewId = random_id,
         sampler: Sampler | None = None,
-        export: Export | None = None,
-        flush_interval: float = 0.5,
-        max_buffered: int = 100_000,
-        hold_seconds: float = HOLD_SECONDS,
     ) -> None:
         self.now = clock or monotonic_clock()
-        writer = new_id(4)
-        self._container = container
+        self._recorder = recorder
         self._sampler = sampler or Sampler()
-        self._export = export
-        self._sink = TraceSink(container, writer=writer)
-        self._intent = Intent(container, writer=writer, clock=self.now)
-        self._rollups = RollupKeeper(container, writer=writer)
-        self._promotions = Promotions(container, clock=self.now, since_seconds=hold_seconds)
-        self._hold = Hold(seconds=hold_seconds, max_events=max_buffered // 2)
         self._new_id = new_id
-        self._flush_interval = flush_interval
-        self._max_buffered = self._room = max_buffered
         self._incoming: deque[SpanLog] = deque()
-        self._recorded: list[SpanLog] = []
-        self._recorded_size = 0
-        self._buffers: dict[str, _Buffer] = {}
-        self._due: deque[str] = deque()
-        self._busy: set[str] = set()
-        self._writing: set[asyncio.Task[None]] = set()
-        self._buffered = 0
-        self._promoted_at: dict[str, int] = {}
-        self._open_at = 0.0
-        self._pause = FIRST_PAUSE
+        self._listened: list[SpanLog] = []
         self._closed = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._task: asyncio.Task[None] | None = None
         self._dropped: Counter[str] = Counter()
-        self._written = self._retries = self._promoted = self._repaired = 0
-        self._last_flush = 0.0
 
     def emit(self, event: Event) -> None:
         """Take an event. Never raises, blocks or awaits; what cannot be taken is counted."""
         try:
             log = SpanLog.of(event)
         except (AttributeError, TypeError, ValueError, KeyError):
-            self._dropped["invalid"] += 1
+            self.refuse()
         else:
             self.take(log)
 
     def take(self, log: SpanLog) -> None:
-        """Take a log of one event, as `emit` takes that event, for less of its cost."""
+        """Take a sealed log of one event, as `emit` takes that event, for less of its cost."""
         if not log.entries[0].code:
-            self._dropped["invalid"] += 1
-        elif len(self._incoming) + self._recorded_size >= self._room:
+            self.refuse()
+        elif len(self._incoming) >= self._recorder.room:
             self._dropped["shutdown" if self._closed else "overflow"] += 1
         else:
             self._incoming.append(log)
 
-    def record(self, log: SpanLog, entry: Entry) -> None:
-        """Take one more event of a span, as `emit` does, for a fraction of its cost.
+    def listen(self, log: SpanLog) -> None:
+        """Take the entries that a log will get, for a fraction of what `emit` costs for each.
 
-        Only for code that runs in the event loop that called `start`. A log that is `taken`, or
-        has `MAX_ENTRIES`, takes no more.
+        Only for code that runs in the event loop that called `start`. The writer seals the log
+        when it looks what has come in; a sealed log, and one of `MAX_ENTRIES`, gets no more.
         """
-        if not entry.code:
-            self._dropped["invalid"] += 1
-        elif len(self._incoming) + self._recorded_size >= self._room:
-            self._dropped["shutdown" if self._closed else "overflow"] += 1
-        else:
-            if not log.entries:
-                self._recorded.append(log)
-            log.add(entry)
-            self._recorded_size += 1
+        if not self._closed:
+            self._listened.append(log)
+
+    def refuse(self) -> None:
+        """Count an event that is not one, as of a type that nobody has registered."""
+        self._dropped["invalid"] += 1
 
     def create_root_trace(
         self, name: str | None = None, *, sampled: bool | None = None
@@ -202,301 +88,75 @@ class TraceWriter:
 
     def create_child_span(self, parent: TraceContext) -> TraceContext:
         """Return a new span below `parent`; of a promoted trace, it is sampled from now on."""
-        sampled = parent.sampled or self._hold.is_promoted(parent.trace_id)
+        sampled = parent.sampled or self._recorder.is_promoted(parent.trace_id)
         return TraceContext(parent.trace_id, self._new_id(8), parent.span_id, sampled, parent.state)
 
     def has_room(self, events: int) -> bool:
         """Return whether that many events would be taken now."""
-        return self._fresh + events <= self._room
+        return self._fresh + events <= self._recorder.room
 
     def stats(self) -> WriterStats:
-        """Return the writer's counters."""
-        dropped = Counter(self._dropped)
-        dropped["hold_overflow"] += self._hold.overflowed
-        return WriterStats(
-            buffered=self._buffered + self._fresh,
-            held=self._hold.size,
-            events_written=self._written,
-            segments_written=self._sink.segments,
-            bytes_written=self._sink.bytes,
-            retries=self._retries,
-            unsampled=self._hold.passed,
-            promoted=self._promoted,
-            repaired=self._repaired,
-            dropped={reason: number for reason, number in dropped.items() if number},
-            paused_seconds=max(0.0, self._open_at - time.monotonic()),
-            last_flush_ms=self._last_flush * 1000,
+        """Return the counters of the writer and its recorder."""
+        found = self._recorder.stats()
+        return replace(
+            found,
+            buffered=found.buffered + self._fresh,
+            dropped=dict(Counter(found.dropped) + self._dropped),
         )
 
     def start(self) -> None:
         """Begin writing in the background of the running event loop."""
-        self._tasks = [
-            asyncio.create_task(self._run(), name="trace writer"),
-            asyncio.create_task(self._look_around(), name="trace writer, other writers"),
-            asyncio.create_task(self._save_rollups(), name="trace writer, rollups"),
-        ]
+        self._recorder.start()
+        self._task = asyncio.create_task(self._run(), name="trace writer")
 
     async def flush(self) -> None:
-        """Write everything that was emitted before the call, however long the store takes.
+        """Store everything that was emitted before the call, however long the store takes.
 
         Events of unsampled traces go on waiting for a failure.
         """
-        started = time.monotonic()
-        self._collect()
-        while self._buffers or self._writing:
-            await self._until_open()
-            await self._launch(float("inf"))
-            if self._writing:
-                await asyncio.wait(list(self._writing))
-        self._last_flush = time.monotonic() - started
-        while True:
-            try:
-                return await self._rollups.save()
-            except Unavailable as error:
-                self._rest(error)
-                await self._until_open()
-            except Exception as error:
-                logger.warning("rollups were rejected (%s)", type(error).__name__)
-                return None
+        self._hand_over()
+        await self._recorder.flush()
 
     async def close(self, *, timeout: float = 10.0) -> None:
         """Flush within `timeout` seconds, count what was not written, and stop."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._open_at = 0.0
-        with contextlib.suppress(TimeoutError, StorageError):
-            async with asyncio.timeout(timeout):
-                await self.flush()
-                await self._intent.withdraw()
-        left_over = list(self._writing)
-        for task in left_over:
-            task.cancel()
-        await asyncio.gather(*left_over, return_exceptions=True)
-        left = self._buffered + self._fresh
-        # From here on nothing is taken, and nothing that is here counts as waiting.
-        self._closed, self._max_buffered, self._buffered = True, 0, 0
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._hand_over()
+        await self._recorder.close(timeout=timeout)
+        self._closed = True
+        late = self._fresh
         self._incoming.clear()
-        self._recorded.clear()
-        self._recorded_size = 0
-        self._buffers.clear()
-        self._make_room()
-        if left:
-            self._dropped["shutdown"] += left
-            logger.warning("%d trace events could not be written before shutdown", left)
+        self._listened.clear()
+        if late:
+            self._dropped["shutdown"] += late
 
     async def _run(self) -> None:
         while True:
-            # With much to write, waiting for more would only fill the buffer.
-            held = self._buffered + self._fresh
-            pressed = held * PRESSED_SHARE > self._max_buffered and not self._resting
-            await asyncio.sleep(0.002 if pressed else self._flush_interval / 2)
-            started = time.monotonic()
-            self._collect()
-            self._hold.expire(started)
-            self._make_room()
-            await self._launch(float("inf") if pressed else started - self._flush_interval)
-            if self._writing:
-                # Not longer: another trace may become due while a slow write goes on.
-                await asyncio.wait(list(self._writing), timeout=self._flush_interval)
-                self._last_flush = time.monotonic() - started
+            pressed = self._fresh * PRESSED_SHARE > self._recorder.room > 0
+            await asyncio.sleep(PRESSED_SECONDS if pressed else self._recorder.interval)
+            self._hand_over()
 
-    def _collect(self) -> None:
-        """Sort what came in by trace."""
-        now = time.monotonic()
-        incoming, logs = self._incoming, self._recorded
+    def _hand_over(self) -> None:
+        """Give the recorder what came in, as far as it has room for it."""
+        recorder = self._recorder
+        taken = len(self._incoming)
         # Taken out of the room at once: other threads go on emitting meanwhile.
-        self._room -= self._fresh
-        self._recorded, self._recorded_size = [], 0
-        for log in logs:
-            log.taken = True
-        logs += [incoming.popleft() for _ in range(len(incoming))]
-        self._rollups.count(logs)
-        for log in logs:
-            if log.sampled:
-                self._keep(log.trace_id, (log,), now)
-            else:
-                self._keep(log.trace_id, self._held_back(log, now), now)
-        self._make_room()
+        recorder.room -= taken
+        logs = [self._incoming.popleft() for _ in range(taken)]
+        listened, self._listened = self._listened, []
+        left = recorder.room
+        for log in listened:
+            log.sealed = True
+            events = len(log.entries)
+            if events > left:
+                self._dropped["overflow"] += events
+            elif events:
+                left -= events
+                logs.append(log)
+        recorder.put(logs)
 
     @property
     def _fresh(self) -> int:
-        """How many events came in and are not sorted by trace yet."""
-        return len(self._incoming) + self._recorded_size
-
-    def _make_room(self) -> None:
-        self._room = self._max_buffered - self._buffered - self._hold.size
-
-    def _held_back(self, log: SpanLog, now: float) -> Sequence[SpanLog]:
-        """Return what of an unsampled trace is to be written after these events of it."""
-        known = self._hold.is_promoted(log.trace_id)
-        kept = self._hold.add(log, now)
-        if not known and self._hold.is_promoted(log.trace_id):
-            self._promoted += 1
-            self._promoted_at[log.trace_id] = self.now()
-        return kept
-
-    def _keep(self, trace_id: str, logs: Sequence[SpanLog], now: float) -> None:
-        if not logs:
-            return
-        buffer = self._buffers.get(trace_id)
-        if buffer is None:
-            buffer = self._buffers[trace_id] = _Buffer(now)
-        for log in logs:
-            buffer.add(log)
-            self._buffered += len(log.entries)
-
-    async def _launch(self, due: float) -> None:
-        """Start writing every trace whose oldest event came before `due`, or that is large."""
-        chosen = [
-            trace_id
-            for trace_id, buffer in self._buffers.items()
-            if buffer.since <= due or buffer.size >= MAX_SEGMENT_EVENTS
-        ][:MAX_FLUSH]
-        if not chosen or self._resting:
-            return
-        try:
-            await self._intent.cover({*chosen, *self._busy})
-        except Unavailable as error:
-            self._rest(error)
-            return
-        except Exception as error:
-            # Without an intent a crash may leave a wrong summary: worth less than the events.
-            logger.warning("the trace writer's intent was rejected (%s)", type(error).__name__)
-        self._due = deque(chosen)
-        self._fill()
-
-    def _fill(self) -> None:
-        """Write what is due: many traces together, and several such chunks at a time."""
-        while self._due and len(self._writing) < MAX_CHUNKS:
-            chunk: dict[str, list[SpanLog]] = {}
-            while self._due and len(chunk) < CHUNK_TRACES:
-                trace_id = self._due.popleft()
-                buffer = self._buffers.get(trace_id)
-                if trace_id in self._busy or buffer is None:
-                    continue
-                chunk[trace_id] = buffer.take(MAX_SEGMENT_EVENTS)
-                if not buffer.logs:
-                    del self._buffers[trace_id]
-            if not chunk:
-                return
-            task = asyncio.create_task(self._write(chunk))
-            self._writing.add(task)
-            self._busy.update(chunk)
-            task.add_done_callback(partial(self._done, chunk))
-
-    def _done(self, chunk: Collection[str], task: asyncio.Task[None]) -> None:
-        self._writing.discard(task)
-        self._busy.difference_update(chunk)
-        if not self._resting:
-            self._fill()
-
-    async def _write(self, chunk: dict[str, list[SpanLog]]) -> None:
-        left = sum(len(log.entries) for logs in chunk.values() for log in logs)
-        batches: list[Batch] = []
-        try:
-            for trace_id, logs in chunk.items():
-                try:
-                    promoted_ns = self._promoted_at.pop(trace_id, None)
-                    batches.append(self._sink.batch(logs, promoted_ns=promoted_ns))
-                except (TypeError, ValueError, AttributeError, KeyError) as error:
-                    left -= self._reject(sum(len(log.entries) for log in logs), error)
-            while batches:
-                try:
-                    errors = await self._store(batches)
-                except Exception as error:  # a fault of ours or of the engine: never the work's
-                    left -= sum(self._reject(batch.size, error) for batch in batches)
-                    return
-                again: list[Batch] = []
-                for batch in batches:
-                    problem = errors.get(batch.trace_id)
-                    if isinstance(problem, Unavailable):
-                        again.append(batch)
-                    elif problem is not None:
-                        # Trying again cannot help, and the work that is traced goes on.
-                        left -= self._reject(batch.size, problem)
-                    else:
-                        left -= self._stored(batch)
-                batches = again
-                for problem in errors.values():
-                    if isinstance(problem, Unavailable):
-                        self._rest(problem)
-                if again:
-                    await self._until_open()
-                else:
-                    self._pause = FIRST_PAUSE
-        except asyncio.CancelledError:
-            self._buffered += left
-            raise
-        finally:
-            self._buffered -= left
-
-    async def _store(self, batches: Sequence[Batch]) -> Mapping[str, StorageError]:
-        """Store batches; return the errors by trace."""
-        try:
-            # Again before each try: after a long outage the intent may have been removed.
-            await self._intent.cover({*self._busy, *self._due})
-        except Unavailable as error:
-            return {batch.trace_id: error for batch in batches}
-        except Exception as error:
-            logger.warning("the trace writer's intent was rejected (%s)", type(error).__name__)
-        return await self._sink.store_many(batches)
-
-    def _stored(self, batch: Batch) -> int:
-        self._written += batch.size
-        self._buffered -= batch.size
-        self._make_room()
-        if self._export is not None:
-            self._export([event for log in batch.logs for event in log.events()])
-        return batch.size
-
-    def _reject(self, events: int, error: Exception) -> int:
-        self._dropped["rejected"] += events
-        self._buffered -= events
-        self._make_room()
-        # The type only: a store's message may quote what it was sent.
-        logger.warning("%d trace events were rejected (%s)", events, type(error).__name__)
-        return events
-
-    @property
-    def _resting(self) -> bool:
-        return time.monotonic() < self._open_at
-
-    def _rest(self, error: Unavailable) -> None:
-        """Write nothing for a while; all traces wait together, so the store sees few attempts."""
-        self._retries += 1
-        now = time.monotonic()
-        if isinstance(error, Throttled):
-            self._open_at = max(self._open_at, now + error.retry_after)
-        elif now >= self._open_at:
-            self._open_at = now + self._pause
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
-
-    async def _until_open(self) -> None:
-        # In short steps, because closing ends the pause.
-        while (left := self._open_at - time.monotonic()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(min(left, 0.2))
-
-    async def _look_around(self) -> None:
-        """Learn what other writers promoted, and put right what dead ones left."""
-        repaired = time.monotonic() - REPAIR_SECONDS
-        while True:
-            try:
-                if self._hold.size:
-                    for trace_id in await self._promotions.latest():
-                        kept = self._hold.promote(trace_id)
-                        self._keep(trace_id, kept, time.monotonic())
-                if time.monotonic() - repaired >= REPAIR_SECONDS:
-                    repaired = time.monotonic()
-                    self._repaired += await repair_abandoned(self._container, now_ns=self.now())
-            except Exception as error:  # as everywhere here: tracing goes on
-                logger.info("the trace store cannot be asked (%s)", type(error).__name__)
-            await asyncio.sleep(POLL_SECONDS)
-
-    async def _save_rollups(self) -> None:
-        while True:
-            await asyncio.sleep(SAVE_SECONDS)
-            try:
-                await self._rollups.save()
-            except Exception as error:
-                logger.info("rollups wait for the store (%s)", type(error).__name__)
+        """How many events came in and are not with the recorder yet."""
+        return len(self._incoming) + sum(len(log.entries) for log in self._listened)

@@ -24,8 +24,8 @@ from actors.patch import merge_patch
 from actors.stores import ACTOR_STATES
 from actors.telemetry import SpanEmitter
 from storage.memory import MemoryContainer
-from tests.builders import TRACE
-from tracing import Event, RefKind, TraceContext, TraceWriter
+from tests.builders import TRACE, remembering_writer
+from tracing import RefKind, TraceContext
 from tracing.containers import TRACE_EVENTS
 
 ACTOR = "Order/1"
@@ -121,29 +121,27 @@ async def test_a_state_above_the_limit_is_not_saved() -> None:
 async def test_accesses_leave_events_that_name_documents_and_hold_none(
     engine: str, family: str
 ) -> None:
-    writer = TraceWriter(MemoryContainer(TRACE_EVENTS))
-    seen: list[Event] = []
-    writer.record = lambda log, entry: seen.append(log.event(entry))  # type: ignore[method-assign]
+    writer = remembering_writer(MemoryContainer(TRACE_EVENTS))
     store = CosmosStateStore(
         MemoryContainer(ACTOR_STATES), MemoryContainer(ACTOR_JOURNALS), engine=engine
     )
     span = SpanEmitter(writer, TraceContext(TRACE, "1" * 16), ACTOR, "place", 1)
     await store.load(ACTOR, span)
-    assert seen == []
+    assert writer.emitted == []
     await store.append(ACTOR, 0, [completed()], message_id="m", turn="t", span=span)
     await store.save(ACTOR, ActorState(ACTOR, 1, {"secret": "canary"}), span=span)
     await store.load(ACTOR, span)
     await store.save(ACTOR, ActorState(ACTOR, 1, {}))
-    assert [event.type for event in seen] == [
+    assert [event.type for event in writer.emitted] == [
         f"{family}:{kind}" for kind in ("write", "write", "read")
     ]
-    assert [event.refs[0].id for event in seen] == [
+    assert [event.refs[0].id for event in writer.emitted] == [
         "actor-journals/000000000000",
         "actor-states/snapshot",
         "actor-states/snapshot",
     ]
-    assert {ref.kind for event in seen for ref in event.refs} == {RefKind.DOCUMENT}
-    assert "canary" not in repr(seen)
+    assert {ref.kind for event in writer.emitted for ref in event.refs} == {RefKind.DOCUMENT}
+    assert "canary" not in repr(writer.emitted)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ from actors.archive import MESSAGE_ARCHIVE
 from actors.deadletters import DEAD_LETTERS
 from actors.inbox import ACTOR_EVENTS, Inbox
 from storage.memory import MemoryContainer
-from tracing import Event, TraceReader, TraceWriter
+from tests.builders import trace_writer
+from tracing import Event, TraceReader
 from tracing.containers import TRACE_EVENTS
 
 FAST = RetryPolicy(max_retries=2, initial_delay=0.005, max_delay=0.01)
@@ -37,7 +38,7 @@ class World:
 
     def __init__(self, *, traced: bool = True, archived: bool = True) -> None:
         self.traces = MemoryContainer(TRACE_EVENTS)
-        self.writer = TraceWriter(self.traces) if traced else None
+        self.writer = trace_writer(self.traces) if traced else None
         self.archived = MemoryContainer(MESSAGE_ARCHIVE)
         self.archive = MessageArchive(self.archived) if archived else None
         self.dead_letters = MemoryContainer(DEAD_LETTERS)

@@ -12,7 +12,7 @@ from storage import Container, Store
 from storage.cosmos import CosmosStore
 from storage.memory import MemoryStore
 from storage.sqlite import Database, SqliteStore
-from tests.builders import event
+from tests.builders import event, trace_writer
 from tests.cosmos_server import KEY
 from tracing import (
     Event,
@@ -94,7 +94,7 @@ def _unsampled(found: Event) -> Event:
 
 async def write(container: Container, *runs: list[Event], **options: object) -> TraceWriter:
     """Write runs through one writer and close it."""
-    writer = TraceWriter(container, clock=lambda: START, **options)  # type: ignore[arg-type]
+    writer = trace_writer(container, clock=lambda: START, **options)  # type: ignore[arg-type]
     writer.start()
     for events in runs:
         for found in events:

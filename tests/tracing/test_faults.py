@@ -23,15 +23,15 @@ from storage import Container, Document, Query, Throttled, Unavailable, Where, W
 from storage.cosmos import CosmosStore
 from storage.memory import MemoryContainer
 from tests.actors.world import Calls, World
-from tests.builders import event
+from tests.builders import RememberingWriter, event, remembering_writer
 from tests.cosmos_server import KEY
 from tests.fault_proxy import NO_ANSWER, FaultProxy, Mode, fault_proxy
 from tracing import Event, Failure, TraceReader, TraceWriter
-from tracing import writer as writer_module
+from tracing import recorder as recorder_module
 from tracing.containers import TRACE_EVENTS
 from tracing.failure import failures_in
 from tracing.intent import recount
-from tracing.spanlog import Entry, SpanLog, logs_of
+from tracing.spanlog import logs_of
 
 KINDS = ("add", "add", "add", "stumble", "add", "add", "add", "refuse")
 MESSAGES = 6 * len(KINDS)
@@ -58,9 +58,9 @@ def nothing_is_raised(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     calls.seen.clear()
-    monkeypatch.setattr(writer_module, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(writer_module, "LONGEST_PAUSE", 0.1)
-    monkeypatch.setattr(writer_module, "SAVE_SECONDS", SAVE_SECONDS)
+    monkeypatch.setattr(recorder_module, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(recorder_module, "LONGEST_PAUSE", 0.1)
+    monkeypatch.setattr(recorder_module, "SAVE_SECONDS", SAVE_SECONDS)
 
 
 class Refused(NonRetryable):
@@ -83,26 +83,15 @@ class Till(Actor):
         raise Refused("always")
 
 
-class Recorder(TraceWriter):
-    """A writer that remembers what it was given."""
+def remembering(container: Container, **options: Any) -> RememberingWriter:
+    return remembering_writer(container, **{"flush_interval": 0.02, **options})
 
-    def __init__(self, container: Container, **options: Any) -> None:
-        super().__init__(container, **{"flush_interval": 0.02, **options})
-        self.emitted: list[Event] = []
 
-    def take(self, log: SpanLog) -> None:
-        self.emitted += log.events()
-        super().take(log)
-
-    def record(self, log: SpanLog, entry: Entry) -> None:
-        self.emitted.append(log.event(entry))
-        super().record(log, entry)
-
-    def accounted(self) -> int:
-        """Return of how many events the statistics say what became of them."""
-        stats = self.stats()
-        kept = stats.buffered + stats.held + stats.events_written + stats.unsampled
-        return kept + sum(stats.dropped.values())
+def accounted(writer: TraceWriter) -> int:
+    """Return of how many events the statistics say what became of them."""
+    stats = writer.stats()
+    kept = stats.buffered + stats.held + stats.events_written + stats.unsampled
+    return kept + sum(stats.dropped.values())
 
 
 class Shop(World):
@@ -140,11 +129,11 @@ class Traced:
     patient: Container
     """Behind the proxy as well, for a client that waits for its answers."""
     direct: Container
-    writers: list[Recorder] = field(default_factory=list)
+    writers: list[RememberingWriter] = field(default_factory=list)
 
-    def writer(self, container: Container | None = None, **options: Any) -> Recorder:
+    def writer(self, container: Container | None = None, **options: Any) -> RememberingWriter:
         """Return a started writer; it is closed after the test."""
-        made = Recorder(container or self.behind, **options)
+        made = remembering(container or self.behind, **options)
         made.start()
         self.writers.append(made)
         return made
@@ -274,7 +263,7 @@ async def test_all_messages_are_handled_while_the_store_answers_nothing(traced: 
     await Shop(writer).work()
     await until(lambda: traced.proxy.arrived(writes=True) > 0)
     assert traced.proxy.answered() == 0
-    assert writer.stats().buffered == writer.accounted() == len(writer.emitted)
+    assert writer.stats().buffered == accounted(writer) == len(writer.emitted)
     traced.proxy.mode = Mode.UP
     await traced.stores(writer.emitted)
     assert writer.stats().dropped == {}
@@ -382,7 +371,7 @@ async def test_what_is_under_way_when_throttling_begins_is_not_asked_again_and_a
     proxy.mode, proxy.retry_after = Mode.THROTTLE, 0.3
     proxy.seen.clear()
     await until(lambda: proxy.elapsed() > 4 * proxy.retry_after)
-    chunks = ceil(400 / writer_module.CHUNK_TRACES)
+    chunks = ceil(400 / recorder_module.CHUNK_TRACES)
     pauses = proxy.elapsed() / proxy.retry_after + 1
     assert proxy.counts()["POST", 429] <= pauses * chunks * AT_A_TIME
     assert writer.stats().retries > 0
@@ -455,7 +444,7 @@ async def test_what_a_refused_or_broken_account_does_not_take_waits_for_it(
     proxy.mode, proxy.reject_status = Mode.REJECT, status
     await Shop(writer).work(len(KINDS))
     await until(lambda: writer.stats().retries >= 3)
-    assert writer.stats().buffered == writer.accounted() == len(writer.emitted)
+    assert writer.stats().buffered == accounted(writer) == len(writer.emitted)
     proxy.mode = Mode.UP
     await traced.stores(writer.emitted)
     assert writer.stats().dropped == {}
@@ -500,14 +489,14 @@ async def test_a_flood_of_events_never_fills_more_than_the_buffer(
         if not number % 100:
             stats = writer.stats()
             fullest = max(fullest, stats.buffered + stats.held)
-            assert writer.accounted() == number
+            assert accounted(writer) == number
             await asyncio.sleep(0)
     assert fullest == bound
     assert writer.stats().events_written == 0
     assert set(writer.stats().dropped) <= {"overflow", "hold_overflow"}
     traced.proxy.mode = Mode.UP
     await until(lambda: not writer.stats().buffered)
-    assert writer.accounted() == flood
+    assert accounted(writer) == flood
     assert writer.stats().events_written > 0
 
 
@@ -518,7 +507,7 @@ async def test_a_flood_of_events_never_fills_more_than_the_buffer(
 async def test_closing_does_not_wait_for_a_store_that_fails_and_counts_what_is_lost(
     traced: Traced, mode: Mode
 ) -> None:
-    proxy, writer = traced.proxy, Recorder(traced.patient)
+    proxy, writer = traced.proxy, remembering(traced.patient)
     writer.start()
     proxy.mode, proxy.retry_after = mode, PATIENCE
     await Shop(writer).work()
@@ -532,7 +521,7 @@ async def test_closing_does_not_wait_for_a_store_that_fails_and_counts_what_is_l
 async def test_closing_in_the_midst_of_writing_counts_what_was_not_confirmed(
     traced: Traced, mode: Mode
 ) -> None:
-    proxy, writer = traced.proxy, Recorder(traced.patient)
+    proxy, writer = traced.proxy, remembering(traced.patient)
     writer.start()
     first = started(20)
     for each in first:

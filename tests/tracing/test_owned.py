@@ -9,8 +9,8 @@ import pytest
 
 from storage import DocumentTooLarge, NotFound, Unavailable
 from storage.memory import MemoryContainer
-from tests.builders import TRACE, event
-from tracing import TraceReader, TraceWriter
+from tests.builders import TRACE, event, trace_writer
+from tracing import TraceReader
 from tracing.containers import SUMMARY, TRACE_EVENTS
 from tracing.owned import OwnedDocument
 from tracing.sink import TraceSink
@@ -104,7 +104,7 @@ async def test_after_closing_what_was_lost_is_counted_once_and_nothing_more_is_t
         raise Unavailable("down")
 
     monkeypatch.setattr(container, "create", down)
-    writer = TraceWriter(container)
+    writer = trace_writer(container)
     writer.emit(event("queue:enqueued"))
     for _ in range(2):
         await writer.close(timeout=0.05)
@@ -114,7 +114,7 @@ async def test_after_closing_what_was_lost_is_counted_once_and_nothing_more_is_t
 
 
 async def test_threads_that_emit_while_events_are_sorted_do_not_exceed_the_bound() -> None:
-    writer = TraceWriter(MemoryContainer(TRACE_EVENTS), max_buffered=2_000)
+    writer = trace_writer(MemoryContainer(TRACE_EVENTS), max_buffered=2_000)
     going, most = threading.Event(), 0
 
     def emit() -> None:
@@ -125,7 +125,7 @@ async def test_threads_that_emit_while_events_are_sorted_do_not_exceed_the_bound
     for thread in threads:
         thread.start()
     for _ in range(200):
-        writer._collect()
+        writer._hand_over()
         most = max(most, writer.stats().buffered)
     going.set()
     for thread in threads:

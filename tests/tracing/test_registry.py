@@ -10,11 +10,11 @@ import pytest
 from django.core.management import call_command
 
 from storage.memory import MemoryContainer
-from tests.builders import event
+from tests.builders import event, trace_writer
 from tests.conftest import registered_types_only
 from tests.cosmos_server import ROOT
 from tests.tracing.emitted import PASSED_ON, emitting_sites, sites_in
-from tracing import RefKind, TraceWriter, failure, rollup, tally
+from tracing import RefKind, failure, rollup, tally
 from tracing.containers import TRACE_EVENTS
 from tracing.event_docs import ATTRIBUTES, REFS, groups
 from tracing.hold import PROMOTING
@@ -154,9 +154,9 @@ class Reporter:
 @pytest.mark.unregistered_types
 def test_a_test_that_emits_an_unregistered_type_fails() -> None:
     with registered_types_only():
-        TraceWriter(MemoryContainer(TRACE_EVENTS)).emit(event("message:started"))
+        trace_writer(MemoryContainer(TRACE_EVENTS)).emit(event("message:started"))
     with pytest.raises(AssertionError, match="1 events are of a type"), registered_types_only():
-        TraceWriter(MemoryContainer(TRACE_EVENTS)).emit(event("no:such"))
+        trace_writer(MemoryContainer(TRACE_EVENTS)).emit(event("no:such"))
 
 
 def test_the_document_is_what_the_registry_says() -> None:

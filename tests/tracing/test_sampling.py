@@ -19,7 +19,7 @@ from actors import Actor, NonRetryable, activity, handler
 from storage import Query
 from storage.memory import MemoryContainer
 from tests.actors.world import FAST, World
-from tests.builders import event
+from tests.builders import event, remembering_writer, trace_writer
 from tests.cosmos_server import ROOT
 from tracing import (
     Event,
@@ -31,13 +31,13 @@ from tracing import (
     TraceWriter,
 )
 from tracing import hold as hold_module
-from tracing import writer as writer_module
+from tracing import recorder as recorder_module
 from tracing.containers import FAILURE, SEGMENT, SUMMARY, TRACE_EVENTS
 from tracing.hold import PROMOTING, Hold
 from tracing.promotions import Promotions
 from tracing.registry import BY_CODE, CODES, REGISTRY
 from tracing.sink import TraceSink
-from tracing.spanlog import Entry, SpanLog
+from tracing.spanlog import SpanLog
 
 START = event("message:started").time_ns
 IDS = st.integers(0, 2**128 - 1).map(lambda number: f"{number:032x}")
@@ -110,7 +110,7 @@ def test_a_rate_may_be_set_by_name() -> None:
     assert all(sampler.keeps(each, "pay") for each in ids)
     assert not any(sampler.keeps(each, "place") for each in ids)
     assert not any(sampler.keeps(each) for each in ids)
-    writer = TraceWriter(MemoryContainer(TRACE_EVENTS), sampler=sampler)
+    writer = trace_writer(MemoryContainer(TRACE_EVENTS), sampler=sampler)
     assert writer.create_root_trace("pay").sampled
     assert not writer.create_root_trace("place").sampled
     assert not writer.create_root_trace().sampled
@@ -130,7 +130,7 @@ def test_what_is_no_share_is_refused(rate: float) -> None:
 
 def test_a_child_has_its_parents_flag_whatever_the_rate() -> None:
     for rate, sampled in ((1.0, False), (0.0, True)):
-        writer = TraceWriter(MemoryContainer(TRACE_EVENTS), sampler=Sampler(rate))
+        writer = trace_writer(MemoryContainer(TRACE_EVENTS), sampler=Sampler(rate))
         span = writer.create_root_trace(sampled=sampled)
         for _ in range(5):
             child = writer.create_child_span(span)
@@ -144,14 +144,14 @@ def test_the_flag_of_a_callers_traceparent_is_honoured(flags: str) -> None:
     caller = TraceContext.from_traceparent(f"00-{random_ids(1)[0]}-00f067aa0ba902b7-{flags}")
     assert caller is not None
     for rate in (0.0, 1.0):
-        writer = TraceWriter(MemoryContainer(TRACE_EVENTS), sampler=Sampler(rate))
+        writer = trace_writer(MemoryContainer(TRACE_EVENTS), sampler=Sampler(rate))
         child = writer.create_child_span(caller)
         assert child.sampled == (flags in ("01", "03"))
         assert child.traceparent().endswith("-01" if child.sampled else "-00")
 
 
 async def test_what_follows_a_failure_in_an_unsampled_trace_is_sampled() -> None:
-    writer = TraceWriter(MemoryContainer(TRACE_EVENTS), sampler=Sampler(0.0))
+    writer = trace_writer(MemoryContainer(TRACE_EVENTS), sampler=Sampler(0.0))
     root = writer.create_root_trace()
     writer.emit(of(root, "message:failed"))
     await writer.flush()
@@ -393,7 +393,7 @@ async def kinds_of(container: MemoryContainer, trace_id: str) -> set[str]:
 async def test_every_failing_trace_is_stored_whole_and_the_others_are_counted() -> None:
     container = MemoryContainer(TRACE_EVENTS)
     source = random.Random(7)
-    writer = TraceWriter(
+    writer = trace_writer(
         container,
         sampler=Sampler(0.01),
         new_id=lambda length: f"{source.getrandbits(8 * length):0{2 * length}x}",
@@ -451,7 +451,7 @@ async def test_every_failing_trace_is_stored_whole_and_the_others_are_counted() 
 async def test_a_promoted_trace_says_since_when_it_is_kept_and_a_sampled_one_does_not() -> None:
     container = MemoryContainer(TRACE_EVENTS)
     clock = iter(range(START, START + 10**12, 1_000_000))
-    writer = TraceWriter(container, clock=lambda: next(clock))
+    writer = trace_writer(container, clock=lambda: next(clock))
     contexts = [writer.create_root_trace(sampled=sampled) for sampled in (False, True)]
     for context in contexts:
         for type in ("message:started", "message:failed", "message:completed"):
@@ -484,7 +484,7 @@ def test_any_failure_keeps_all_of_its_trace_and_of_no_other(
     container = MemoryContainer(TRACE_EVENTS)
 
     async def main() -> None:
-        writer = TraceWriter(container)
+        writer = trace_writer(container)
         for number, each in enumerate(told):
             writer.emit(each)
             if number in flushes:
@@ -507,7 +507,7 @@ def test_any_failure_keeps_all_of_its_trace_and_of_no_other(
 
 
 async def test_what_nothing_failed_in_is_let_go_in_time() -> None:
-    writer = TraceWriter(
+    writer = trace_writer(
         MemoryContainer(TRACE_EVENTS), sampler=Sampler(0.0), flush_interval=0.01, hold_seconds=0
     )
     writer.start()
@@ -532,7 +532,7 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have writers look around as often as they can."""
-    monkeypatch.setattr(writer_module, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(recorder_module, "POLL_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("often")
@@ -542,7 +542,7 @@ async def test_a_writer_that_holds_half_of_a_trace_stores_it_when_another_keeps_
 ) -> None:
     container = MemoryContainer(TRACE_EVENTS)
     one, other = (
-        TraceWriter(container, sampler=Sampler(0.0), flush_interval=0.01) for _ in range(2)
+        trace_writer(container, sampler=Sampler(0.0), flush_interval=0.01) for _ in range(2)
     )
     one.start()
     other.start()
@@ -569,7 +569,7 @@ async def test_a_writer_that_holds_half_of_a_trace_stores_it_when_another_keeps_
 async def test_what_a_writer_hears_of_a_trace_after_another_kept_it_is_stored_too() -> None:
     container = MemoryContainer(TRACE_EVENTS)
     one, other = (
-        TraceWriter(container, sampler=Sampler(0.0), flush_interval=0.01) for _ in range(2)
+        trace_writer(container, sampler=Sampler(0.0), flush_interval=0.01) for _ in range(2)
     )
     one.start()
     other.start()
@@ -591,7 +591,7 @@ async def test_what_a_writer_hears_of_a_trace_after_another_kept_it_is_stored_to
 @pytest.mark.usefixtures("often")
 async def test_two_writers_that_both_see_a_failure_keep_the_trace_once() -> None:
     container = MemoryContainer(TRACE_EVENTS)
-    writers = [TraceWriter(container, sampler=Sampler(0.0)) for _ in range(2)]
+    writers = [trace_writer(container, sampler=Sampler(0.0)) for _ in range(2)]
     root = writers[0].create_root_trace()
     told, again = (
         story(writer, "recovers", at=at, below=root)
@@ -612,7 +612,7 @@ async def test_a_promotion_is_heard_of_however_long_its_writer_had_to_wait_for_t
     promotions = Promotions(container, clock=lambda: now[0], since_seconds=60)
     sink = TraceSink(container, writer="w")
     batch = sink.batch([unsampled("message:failed", 1)], promoted_ns=now[0])
-    now[0] += int(writer_module.LONGEST_PAUSE * 1e9)
+    now[0] += int(recorder_module.LONGEST_PAUSE * 1e9)
     assert await promotions.latest() == []
     await sink.store(batch)
     assert await promotions.latest() == [name(1)]
@@ -654,19 +654,7 @@ class Sampled(World):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: defaultdict[str, list[Event]] = defaultdict(list)
-        told = self.told
-
-        class Recorder(TraceWriter):
-            def take(self, log: SpanLog) -> None:
-                told[log.trace_id] += log.events()
-                super().take(log)
-
-            def record(self, log: SpanLog, entry: Entry) -> None:
-                told[log.trace_id].append(log.event(entry))
-                super().record(log, entry)
-
-        self.writer = Recorder(self.traces, sampler=Sampler(0.01))
+        self.writer = remembering_writer(self.traces, Sampler(0.01))
         self.store = type(self.store)()
         self.runtime = self.new_runtime()
 
@@ -684,12 +672,15 @@ async def test_actors_that_fail_are_traced_whole_at_any_rate() -> None:
             sent[message.trace.trace_id] = kind
         await world.settled()
     await world.writer.close()
-    assert world.told.keys() == sent.keys()
+    told: defaultdict[str, list[Event]] = defaultdict(list)
+    for found in world.writer.emitted:
+        told[found.trace_id].append(found)
+    assert told.keys() == sent.keys()
     stored = {each for each in sent if await kinds_of(world.traces, each)}
     assert {each for each, kind in sent.items() if kind != "fine"} <= stored
     assert len(stored) < 50
     for trace_id in stored:
-        assert await read(world.traces, trace_id) == as_stored(world.told[trace_id])
+        assert await read(world.traces, trace_id) == as_stored(told[trace_id])
     page = await TraceReader(world.traces).find_failures(limit=100)
     outcomes = [(sent[failure.trace_id], failure.outcome) for failure in page.failures]
     assert sorted(outcomes) == [

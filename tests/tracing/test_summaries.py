@@ -20,10 +20,10 @@ from storage import Document, DocumentTooLarge, Query, StorageError, Unavailable
 from storage.container import Body, Page
 from storage.memory import MemoryContainer
 from storage.writes import one_write
-from tests.builders import TRACE, event
-from tracing import Event, FailureOutcome, Ref, RefKind, TraceReader, TraceWriter
+from tests.builders import TRACE, event, trace_writer
+from tracing import Event, FailureOutcome, Ref, RefKind, TraceReader
+from tracing import recorder as recorder_module
 from tracing import segment as segments
-from tracing import writer as writer_module
 from tracing.containers import FAILURE, SEGMENT, SUMMARY, TRACE_EVENTS
 from tracing.failure import Failure, failures_in
 from tracing.intent import ABANDONED_SECONDS, Intent, recount, repair_abandoned
@@ -812,12 +812,12 @@ async def test_a_writer_that_dies_after_an_outage_is_repaired_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The store was away for longer than the age at which an intent counts as left behind."""
-    monkeypatch.setattr(writer_module, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(writer_module, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(recorder_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(recorder_module, "LONGEST_PAUSE", 0.01)
     container, clock = Failing(Unavailable("not now")), ManualNanoseconds()
     container.refused = {SEGMENT}
     others = asyncio.all_tasks()
-    writer = TraceWriter(container, clock=clock, flush_interval=0.01)
+    writer = trace_writer(container, clock=clock, flush_interval=0.01)
     writer.start()
     for told in RUN:
         writer.emit(told)

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.telemetry import SpanEmitter
 from storage import Conflict, DocumentTooLarge, Throttled, Unavailable
 from storage.memory import MemoryContainer
-from tests.builders import TRACE, event
-from tracing import Event, Summary, TraceReader, TraceStatus, TraceWriter
+from tests.builders import TRACE, event, trace_writer
+from tracing import Event, Summary, TraceContext, TraceReader, TraceStatus
 from tracing.containers import TRACE_EVENTS
 from tracing.sink import TraceSink
-from tracing.spanlog import logs_of
+from tracing.spanlog import MAX_ENTRIES, logs_of
 
 
 def run_of(messages: int = 3, *, fail: bool = False) -> list[Event]:
@@ -76,7 +77,7 @@ async def only_summary(container: MemoryContainer) -> Summary:
 
 async def test_what_is_emitted_is_read_back() -> None:
     container = MemoryContainer(TRACE_EVENTS)
-    writer = TraceWriter(container)
+    writer = trace_writer(container)
     writer.start()
     for found in run_of(fail=True):
         writer.emit(found)
@@ -99,7 +100,7 @@ async def test_what_is_emitted_is_read_back() -> None:
 
 async def test_the_background_task_writes_without_being_asked() -> None:
     container = MemoryContainer(TRACE_EVENTS)
-    writer = TraceWriter(container, flush_interval=0.02)
+    writer = trace_writer(container, flush_interval=0.02)
     writer.start()
     writer.emit(event("queue:enqueued"))
     async with asyncio.timeout(5):
@@ -111,7 +112,7 @@ async def test_the_background_task_writes_without_being_asked() -> None:
 
 @pytest.mark.unregistered_types
 async def test_an_unknown_event_type_and_an_overflow_are_counted_not_raised() -> None:
-    writer = TraceWriter(MemoryContainer(TRACE_EVENTS), max_buffered=3)
+    writer = trace_writer(MemoryContainer(TRACE_EVENTS), max_buffered=3)
     writer.emit(event("no:such"))
     for _ in range(5):
         writer.emit(event("message:started"))
@@ -121,13 +122,40 @@ async def test_an_unknown_event_type_and_an_overflow_are_counted_not_raised() ->
     assert writer.stats().buffered == 0
 
 
+async def test_a_span_goes_on_in_another_log_when_its_own_was_handed_over_or_is_full() -> None:
+    container = MemoryContainer(TRACE_EVENTS)
+    writer = trace_writer(container)
+    span = SpanEmitter(writer, TraceContext(TRACE, "1" * 16), "Order/1", "place", 1)
+    for number in range(MAX_ENTRIES + 20):
+        span.emit("message:started", attempt=number)
+    await writer.flush()
+    span.emit("message:completed", attempt=MAX_ENTRIES + 20)
+    await writer.close()
+    trace = await TraceReader(container).get_trace(TRACE)
+    assert trace is not None
+    assert [each.attempt for each in trace.events] == list(range(MAX_ENTRIES + 21))
+    assert trace.events[-1].type == "message:completed"
+
+
+async def test_of_the_logs_of_spans_those_that_find_no_room_are_counted() -> None:
+    container = MemoryContainer(TRACE_EVENTS)
+    writer = trace_writer(container, max_buffered=3)
+    for number in range(2):
+        span = SpanEmitter(writer, TraceContext(TRACE, f"{number:016x}"), "Order/1", "place", 1)
+        span.emit("message:started")
+        span.emit("message:completed")
+    assert writer.stats().buffered == 4
+    await writer.close()
+    assert (writer.stats().events_written, writer.stats().dropped) == (2, {"overflow": 2})
+
+
 class DeadContainer(MemoryContainer):
     async def create(self, body: Any) -> Any:
         raise Unavailable("never")
 
 
 async def test_closing_with_a_store_that_never_answers_counts_what_is_lost() -> None:
-    writer = TraceWriter(DeadContainer(TRACE_EVENTS))
+    writer = trace_writer(DeadContainer(TRACE_EVENTS))
     writer.start()
     for found in run_of():
         writer.emit(found)
@@ -141,7 +169,7 @@ class RefusingContainer(MemoryContainer):
 
 
 async def test_what_the_store_will_never_take_is_counted_and_the_rest_goes_on() -> None:
-    writer = TraceWriter(RefusingContainer(TRACE_EVENTS))
+    writer = trace_writer(RefusingContainer(TRACE_EVENTS))
     writer.emit(event("message:started"))
     await writer.close()
     assert writer.stats().dropped == {"rejected": 1}
@@ -159,7 +187,7 @@ class ThrottlingContainer(MemoryContainer):
 
 async def test_a_throttled_write_is_repeated_after_the_pause_the_store_asks_for() -> None:
     container = ThrottlingContainer(TRACE_EVENTS)
-    writer = TraceWriter(container)
+    writer = trace_writer(container)
     writer.emit(event("message:started"))
     await writer.close()
     stats = writer.stats()
@@ -252,7 +280,7 @@ async def test_a_message_that_completes_at_once_is_no_failure() -> None:
 
 async def test_ids_and_clock_can_be_given() -> None:
     numbers = iter(range(1, 100))
-    writer = TraceWriter(
+    writer = trace_writer(
         MemoryContainer(TRACE_EVENTS),
         clock=lambda: 42,
         new_id=lambda size: f"{next(numbers):0{size * 2}x}",
@@ -273,7 +301,7 @@ async def test_a_conflict_on_a_segment_id_means_it_arrived() -> None:
             return await super().create(body)
 
     container = Arrived(TRACE_EVENTS)
-    writer = TraceWriter(container)
+    writer = trace_writer(container)
     writer.emit(event("message:started"))
     await writer.close()
     assert (await only_summary(container)).events == 1
@@ -282,7 +310,7 @@ async def test_a_conflict_on_a_segment_id_means_it_arrived() -> None:
 @pytest.mark.parametrize("traces", [1, 50])
 async def test_a_flush_writes_one_segment_per_trace(traces: int) -> None:
     container = MemoryContainer(TRACE_EVENTS)
-    writer = TraceWriter(container)
+    writer = trace_writer(container)
     for number in range(400):
         writer.emit(event("message:started", number, trace=f"{number % traces:032x}"))
     await writer.flush()

@@ -1,0 +1,79 @@
+"""`Recorder`: the port behind a `TraceWriter`, which keeps what the writer takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tracing.spanlog import SpanLog
+
+
+@dataclass(frozen=True, slots=True)
+class WriterStats:
+    """What the writer holds and has done since it started.
+
+    Attributes:
+        buffered: events that wait to be written.
+        held: events of unsampled traces that wait for a failure.
+        unsampled: events let go because nothing in their trace failed in time.
+        promoted: unsampled traces that were kept for a failure.
+        dropped: events lost, by reason: "overflow" (the buffer was full), "hold_overflow" (an
+            unsampled trace could not wait for a failure), "invalid", "rejected", "shutdown", or
+            "process" (the process that records them ended before it had stored them).
+        retries: writes that the store did not take at once.
+        repaired: summaries that another writer's death had left wrong.
+        paused_seconds: how long nothing will be written, because the store asked for it or did not
+            answer.
+        last_flush_ms: how long the latest flush took.
+    """
+
+    buffered: int
+    held: int
+    events_written: int
+    segments_written: int
+    bytes_written: int
+    retries: int
+    unsampled: int
+    promoted: int
+    repaired: int
+    dropped: Mapping[str, int]
+    paused_seconds: float
+    last_flush_ms: float
+
+
+class Recorder(Protocol):
+    """Takes logs, in the event loop that called `start`, and stores them in the background.
+
+    Attributes:
+        room: how many more events it may be given; anybody may read it, from any thread.
+        interval: seconds between two looks at what has come in.
+    """
+
+    room: int
+    interval: float
+
+    def put(self, logs: Sequence[SpanLog]) -> None:
+        """Take sealed logs. Never raises and never waits."""
+        ...
+
+    def is_promoted(self, trace_id: str) -> bool:
+        """Return whether an unsampled trace is known to be kept for a failure in it."""
+        ...
+
+    def stats(self) -> WriterStats:
+        """Return the counters since the start."""
+        ...
+
+    def start(self) -> None: ...
+
+    async def flush(self) -> None:
+        """Store everything that was put before the call, however long the store takes.
+
+        Events of unsampled traces go on waiting for a failure.
+        """
+        ...
+
+    async def close(self, *, timeout: float) -> None:
+        """Flush within `timeout` seconds, count what was not written, and stop."""
+        ...
