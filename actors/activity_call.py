@@ -12,8 +12,7 @@ from actors.journal import EntryType, JournalEntry
 from actors.message import Message
 from actors.telemetry import ActivityReporter, SpanEmitter
 from actors.turn_journal import TurnJournal
-from tracing import RefKind, current_span
-from tracing.spanlog import pointer
+from tracing import current_span
 
 
 class ActivityCalls:
@@ -42,8 +41,7 @@ class ActivityCalls:
         """
         reporter = None
         if self._span is not None:
-            key_ref = pointer(RefKind.IDEMPOTENCY, key)
-            reporter = ActivityReporter(self._span.child(activity.name), key_ref)
+            reporter = ActivityReporter(self._span, activity.name, key)
         outer = current_span.set(None if reporter is None else reporter.context)
         try:
             result, attempts = await self._executor.run(activity, arguments, key, reporter)

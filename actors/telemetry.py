@@ -12,6 +12,9 @@ from tracing import RefKind, TraceContext, TraceWriter
 from tracing.registry import CODES
 from tracing.spanlog import MAX_ENTRIES, OWN_MESSAGE, Entry, More, Pointer, SpanLog, pointer
 
+_STARTED, _ENQUEUED = CODES["workflow:started"], CODES["queue:enqueued"]
+_OWN = (OWN_MESSAGE,)
+
 
 def message_ref(message: Message) -> Pointer:
     """Return a reference to a message that is not the span's own (that is `OWN_MESSAGE`)."""
@@ -96,11 +99,9 @@ class SpanEmitter:
         self.tracer.listen(log)
         return log
 
-    def child(self, name: str) -> SpanEmitter:
-        """Return an emitter for a new span below this one."""
-        return SpanEmitter(
-            self.tracer, self.tracer.create_child_span(self.context), self._log.actor, name
-        )
+    @property
+    def actor(self) -> str | None:
+        return self._log.actor
 
 
 def message_span(tracer: TraceWriter | None, message: Message, attempt: int) -> SpanEmitter | None:
@@ -124,25 +125,17 @@ def report_enqueued(
     trace = message.trace
     if trace is None:
         return
-    if run is not None:
-        _take(tracer, "workflow:started", run.trace, message, run.name, at_ns)
-    sender = message.metadata.sender
-    more = None if sender is None else More(peer=sender)
-    _take(tracer, "queue:enqueued", trace, message, message.message_type, at_ns, more)
-
-
-def _take(
-    tracer: TraceWriter,
-    event_type: str,
-    of: TraceContext,
-    message: Message,
-    name: str,
-    at_ns: int,
-    more: More | None = None,
-) -> None:
     own = (message.message_id, message.correlation_id)
-    log = _log_of(of, message.actor_id, name, 0, at_ns, own)
-    log.entries.append(Entry(CODES.get(event_type, 0), at_ns % 1000, None, (OWN_MESSAGE,), more))
+    after = at_ns % 1000
+    if run is not None:
+        log = _log_of(run.trace, message.actor_id, run.name, 0, at_ns, own)
+        log.entries.append(Entry(_STARTED, after, None, _OWN))
+        tracer.take(log)
+    sender = message.metadata.sender
+    log = _log_of(trace, message.actor_id, message.message_type, 0, at_ns, own)
+    log.entries.append(
+        Entry(_ENQUEUED, after, None, _OWN, None if sender is None else More(peer=sender))
+    )
     tracer.take(log)
 
 
@@ -156,7 +149,13 @@ def _log_of(
 ) -> SpanLog:
     """Return an empty log of a span; it begins at the microsecond that holds `begins_ns`."""
     return SpanLog(
-        *(of.trace_id, of.span_id, of.parent_span_id, actor, name, attempt, of.sampled),
+        of.trace_id,
+        of.span_id,
+        of.parent_span_id,
+        actor,
+        name,
+        attempt,
+        of.sampled,
         begins_ns // 1000,
         message,
     )
@@ -178,31 +177,26 @@ def workflow_span(tracer: TraceWriter | None, message: Message) -> SpanEmitter |
     )
 
 
-class ActivityReporter:
-    """Emits the events of one activity's span."""
+class ActivityReporter(SpanEmitter):
+    """Emits the events of one activity's span, below the span of the turn that asked for it."""
 
-    __slots__ = ("_key", "_span", "_started")
+    __slots__ = ("_key", "_started")
 
-    def __init__(self, span: SpanEmitter, key: Pointer) -> None:
-        self._span = span
-        self._key = key
+    def __init__(self, span: SpanEmitter, name: str, key: str) -> None:
+        tracer = span.tracer
+        super().__init__(tracer, tracer.create_child_span(span.context), span.actor, name)
+        self._key = pointer(RefKind.IDEMPOTENCY, key)
         self._started = time.monotonic_ns()
-        span.emit("activity:scheduled", key)
-
-    @property
-    def context(self) -> TraceContext:
-        return self._span.context
+        self.emit("activity:scheduled", self._key)
 
     def started(self, attempt: int) -> None:
-        self._span.emit("activity:started", self._key, attempt=attempt)
+        self.emit("activity:started", self._key, attempt=attempt)
 
     def retried(self, attempt: int, error: BaseException) -> None:
-        self._span.emit(
-            "activity:retried", self._key, attempt=attempt, error_type=type(error).__name__
-        )
+        self.emit("activity:retried", self._key, attempt=attempt, error_type=type(error).__name__)
 
     def completed(self, attempts: int, record: JournalRecord) -> None:
-        self._span.emit(
+        self.emit(
             "activity:completed",
             self._key,
             journal_ref(record),
@@ -211,7 +205,7 @@ class ActivityReporter:
         )
 
     def failed(self, failure: Failure, record: JournalRecord) -> None:
-        self._span.emit(
+        self.emit(
             "activity:failed",
             self._key,
             journal_ref(record),

@@ -91,7 +91,7 @@ _EXPAND = """async (number) => {
 
 async def _fill(folder: Path, sizes: dict[str, int], copies: int) -> dict[str, list[str]]:
     """Write `copies` traces of each size; return their ids."""
-    store = SqliteStore(Database(folder / "loom.db"))
+    store = SqliteStore(Database(folder / "traces.db"))
     container = await store.container(TRACE_EVENTS)
     written: dict[str, list[str]] = {}
     for place, (name, events) in enumerate(sizes.items()):
@@ -152,7 +152,7 @@ def measure(address: str, traces: dict[str, list[str]]) -> dict[str, list[float]
 
 
 async def _fill_home(folder: Path, traces: int) -> None:
-    store = SqliteStore(Database(folder / "loom.db"))
+    store = SqliteStore(Database(folder / "traces.db"))
     await fill(await store.container(TRACE_EVENTS), traces)
     await store.close()
 

@@ -76,6 +76,7 @@ async def loom(
     from loomweb.config import load_config
 
     environ = {
+        **os.environ,
         "LOOM_DATA_DIR": folder,
         "LOOM_TRACING": "1" if traced else "0",
         "LOOM_CONCURRENCY": str(max(64, concurrency)),

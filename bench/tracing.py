@@ -185,7 +185,7 @@ async def samples(size: int, *, traced: bool) -> dict[str, float]:
         ("chain", {"depth": 10}),
     )
     with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
-        environ = {"LOOM_DATA_DIR": folder, "LOOM_TRACING": "1" if traced else "0"}
+        environ = {**os.environ, "LOOM_DATA_DIR": folder, "LOOM_TRACING": "1" if traced else "0"}
         loom = await wiring.open_loom(load_config(environ))
         worker = loom.start_worker()
         collector.settle()

@@ -10,7 +10,8 @@ from django.core import checks
 
 from actors.queues import SqliteQueue
 from loomweb.config import Config, ConfigError, RedisConfig
-from loomweb.wiring import SPECS, open_redis, open_store
+from loomweb.stores import open_stores
+from loomweb.wiring import SPECS, open_redis
 from storage import StorageError
 from storage.sqlite import Database
 
@@ -129,12 +130,8 @@ async def _facts(config: RedisConfig) -> ServerFacts:
 
 
 async def _differences(config: Config) -> list[str]:
-    database = Database(config.database_file)
+    stores = open_stores(config)
     try:
-        store = open_store(config, database)
-        try:
-            return [line for spec in SPECS for line in await store.differences(spec)]
-        finally:
-            await store.close()
+        return [line for spec in SPECS for line in await stores.of(spec).differences(spec)]
     finally:
-        await database.close()
+        await stores.close()

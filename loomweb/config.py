@@ -36,6 +36,23 @@ class CosmosConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingConfig:
+    """Where and how traces are recorded; what a process of its own is told.
+
+    Attributes:
+        database_file: the embedded store of traces, where `cosmos` is None.
+        hold_seconds: how long an unsampled trace waits for a failure in it.
+    """
+
+    database_file: str
+    synchronous: Literal["FULL", "NORMAL"]
+    cosmos: CosmosConfig | None
+    otlp_endpoint: str | None
+    flush_seconds: float
+    hold_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class RedisConfig:
     """How to reach the Redis server of the queue and the locks.
 
@@ -67,6 +84,7 @@ class Config:
     synchronous: Literal["FULL", "NORMAL"]
     tracing: bool
     archive: bool
+    trace_process: bool
     trace_flush_seconds: float
     trace_sampling: Sampler
     trace_hold_seconds: float
@@ -86,7 +104,7 @@ class Config:
 
     @property
     def database_file(self) -> Path:
-        """The embedded store: documents, and the queue and locks where they are not in Redis."""
+        """The embedded store: all but traces, and the queue and locks where no Redis has them."""
         return self.data_dir / "loom.db"
 
     @property
@@ -120,6 +138,7 @@ def load_config(environ: Mapping[str, str] = os.environ) -> Config:
         else "FULL",
         tracing=read.flag("LOOM_TRACING", True),
         archive=read.flag("LOOM_ARCHIVE", True),
+        trace_process=read.flag("LOOM_TRACE_PROCESS", True),
         trace_flush_seconds=read.number("LOOM_TRACE_FLUSH_SECONDS", 0.5, 0.05, 60.0),
         trace_sampling=read.sampling("LOOM_TRACE_SAMPLE"),
         trace_hold_seconds=read.number("LOOM_TRACE_HOLD_SECONDS", HOLD_SECONDS, 1.0, 3_600.0),

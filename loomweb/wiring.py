@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from azure.core.credentials_async import AsyncTokenCredential
-
 from actors import services as actor_services
 from actors.activity import ActivityExecutor
 from actors.actor import Actor
@@ -35,14 +33,14 @@ from actors.watch import ActorWatch
 from actors.worker import ActorWorker, WorkerStats
 from loomweb.config import Config, ConfigError, RedisConfig
 from loomweb.plugins import Served, load_actors
-from storage import Container, StorageError, Store
-from storage.cosmos import CosmosStore
-from storage.sqlite import Database, SqliteStore
+from loomweb.recording import Recording, record_elsewhere, record_here, recording_config
+from loomweb.stores import Stores, open_stores
+from storage import Container, StorageError
+from storage.sqlite import Database
 from tracing import (
     RefKind,
     Resolvers,
     Source,
-    StoreRecorder,
     TraceAnalytics,
     TraceReader,
     TraceReconstructor,
@@ -51,8 +49,7 @@ from tracing import (
 )
 from tracing import services as tracing_services
 from tracing.containers import TRACE_EVENTS
-from tracing.otlp.decode import OtlpUnavailable
-from tracing.otlp.export import ExportStats, OtlpExporter
+from tracing.otlp.export import ExportStats
 
 if TYPE_CHECKING:
     from actors.redis_server import RedisServer
@@ -120,6 +117,7 @@ class SystemReport:
     engine: str
     tracing_on: bool
     writer: WriterStats | None
+    recorder_pid: int | None
     exporter: ExportStats | None
     queue_engine: str
     queue: Depth | None
@@ -136,40 +134,28 @@ class Loom:
     def __init__(
         self,
         config: Config,
-        store: Store,
-        writer_store: Store,
-        database: Database,
+        stores: Stores,
+        recording: Recording | None,
         containers: Mapping[str, Container],
-        written: Container,
         mail: Mail,
         served: Served,
     ) -> None:
         self.served = served
         self.config = config
-        self.store = store
-        self._writer_store = writer_store
-        self._written = written
+        self._stores = stores
+        self.store = store = stores.documents
+        self._recording = recording
         self.containers = containers
         self.mail = mail
         self.queue = queue = mail.queue
-        self._database = database
         self._worker_task: asyncio.Task[None] | None = None
         self._presence_task: asyncio.Task[None] | None = None
         self.worker: ActorWorker | None = None
         events = containers[TRACE_EVENTS.name]
-        self.exporter = None if config.otlp_endpoint is None else _exporter(config.otlp_endpoint)
         self.writer = (
-            TraceWriter(
-                StoreRecorder(
-                    written,
-                    export=self.exporter,
-                    flush_interval=config.trace_flush_seconds,
-                    hold_seconds=config.trace_hold_seconds,
-                ),
-                sampler=config.trace_sampling,
-            )
-            if config.tracing
-            else None
+            None
+            if recording is None
+            else TraceWriter(recording.recorder, sampler=config.trace_sampling)
         )
         self.archive = MessageArchive(containers[MESSAGE_ARCHIVE.name]) if config.archive else None
         self.state_store = CosmosStateStore(
@@ -246,11 +232,11 @@ class Loom:
     async def system(self) -> SystemReport:
         """Return what the System page shows."""
         usages = []
-        named = list(self.containers.items())
-        if self._written is not self.containers[TRACE_EVENTS.name]:
-            named.append((f"{TRACE_EVENTS.name} (writer)", self._written))
-        for name, container in named:
-            usage = container.usage()
+        usages_of = {name: container.usage for name, container in self.containers.items()}
+        if self._recording is not None:
+            usages_of[f"{TRACE_EVENTS.name} (recorder)"] = self._recording.usage
+        for name, usage_of in usages_of.items():
+            usage = usage_of()
             usages.append(ContainerUsage(name, usage.operations, usage.request_units))
         try:
             depth, facts = await asyncio.gather(self.queue.depth(), self.mail.facts())
@@ -261,7 +247,8 @@ class Loom:
             engine=self.store.engine,
             tracing_on=self.writer is not None,
             writer=None if self.writer is None else self.writer.stats(),
-            exporter=None if self.exporter is None else self.exporter.stats(),
+            recorder_pid=None if self._recording is None else self._recording.pid(),
+            exporter=None if self._recording is None else self._recording.exported(),
             queue_engine=self.mail.engine,
             queue=depth,
             queue_facts=facts,
@@ -289,12 +276,10 @@ class Loom:
         self.executor.close()
         if self.writer is not None:
             await self.writer.close()
-        if self.exporter is not None:
-            await asyncio.to_thread(self.exporter.close)
+        if self._recording is not None:
+            await self._recording.close()
         await self.mail.close()
-        await self._writer_store.close()
-        await self.store.close()
-        await self._database.close()
+        await self._stores.close()
 
 
 _current: Loom | None = None
@@ -320,21 +305,18 @@ async def open_loom(config: Config) -> Loom:
     """
     global _current
     served = load_actors(config.actors)
-    database = Database(config.database_file, synchronous=config.synchronous)
-    store = open_store(config, database)
-    # The trace writer waits for a throttling service by itself, all of it at once; requests that
-    # the client repeats behind its back would go on meanwhile.
-    patient = store if config.cosmos is None else open_store(config, database, retries=0)
+    stores = open_stores(config)
+    recording = None
     try:
-        containers = {spec.name: await store.container(spec) for spec in SPECS}
-        written = await patient.container(TRACE_EVENTS)
-        mail = await open_mail(config, database)
+        containers = await stores.containers(SPECS)
+        recording = await _open_recording(config, stores.trace_database)
+        mail = await open_mail(config, stores.database)
     except BaseException:
-        await patient.close()
-        await store.close()
-        await database.close()
+        if recording is not None:
+            await recording.close()
+        await stores.close()
         raise
-    loom = Loom(config, store, patient, database, containers, written, mail, served)
+    loom = Loom(config, stores, recording, containers, mail, served)
     if loom.writer is not None:
         loom.writer.start()
     tracing_services.install(
@@ -365,25 +347,13 @@ async def open_loom(config: Config) -> Loom:
     return loom
 
 
-def open_store(config: Config, database: Database, *, retries: int = 9) -> Store:
-    """Return the document store that the settings name; the embedded one lives in `database`.
-
-    `retries` is how often a throttled request to Cosmos DB is repeated.
-
-    Raises:
-        ConfigError: a package that it needs is not installed.
-    """
-    if config.cosmos is None:
-        return SqliteStore(database)
-    return CosmosStore(
-        config.cosmos.endpoint,
-        config.cosmos.key or _managed_identity(),
-        config.cosmos.database,
-        retries=retries,
-        timeout=config.cosmos.timeout_seconds,
-        consistency=config.cosmos.consistency,
-        regions=config.cosmos.regions,
-    )
+async def _open_recording(config: Config, database: Database) -> Recording | None:
+    if not config.tracing:
+        return None
+    settings = recording_config(config)
+    if config.trace_process:
+        return record_elsewhere(settings)
+    return await record_here(settings, database)
 
 
 async def open_mail(config: Config, database: Database) -> Mail:
@@ -435,25 +405,6 @@ def open_redis(config: RedisConfig) -> RedisServer:
         return RedisServer(config.url)
     except ValueError as error:
         raise ConfigError(f"LOOM_REDIS_URL cannot be used: {error}") from None
-
-
-def _exporter(endpoint: str) -> OtlpExporter:
-    try:
-        return OtlpExporter(endpoint)
-    except OtlpUnavailable as error:
-        raise ConfigError(f"LOOM_OTLP_ENDPOINT is set, but {error}") from None
-
-
-def _managed_identity() -> AsyncTokenCredential:
-    try:
-        # Optional, because few machines have a managed identity and the package is large.
-        from azure.identity.aio import DefaultAzureCredential
-    except ImportError:
-        raise ConfigError(
-            "without COSMOS_KEY the machine's managed identity is used, which needs the package"
-            " azure-identity: install it, or set COSMOS_KEY"
-        ) from None
-    return DefaultAzureCredential()
 
 
 async def close_loom() -> None:

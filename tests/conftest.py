@@ -90,8 +90,13 @@ def redis_url() -> Iterator[str]:
 
 
 def quick_settings(folder: Path, **more: str) -> dict[str, str]:
-    """Return an environment for a Loom whose traces appear at once."""
-    return {"LOOM_DATA_DIR": str(folder), "LOOM_TRACE_FLUSH_SECONDS": "0.05", **more}
+    """Return an environment for a Loom whose traces appear at once, recorded in its process."""
+    return {
+        "LOOM_DATA_DIR": str(folder),
+        "LOOM_TRACE_FLUSH_SECONDS": "0.05",
+        "LOOM_TRACE_PROCESS": "0",
+        **more,
+    }
 
 
 @pytest.fixture

@@ -13,6 +13,21 @@ MAX_PROMOTED = 50_000
 """Promoted traces remembered; one that is forgotten is promoted again by its next failure."""
 
 
+class Promoted:
+    """The traces that are kept for a failure; the newest ones."""
+
+    def __init__(self) -> None:
+        self._traces: OrderedDict[str, None] = OrderedDict()
+
+    def __contains__(self, trace_id: str) -> bool:
+        return trace_id in self._traces
+
+    def add(self, trace_id: str) -> None:
+        self._traces[trace_id] = None
+        if len(self._traces) > MAX_PROMOTED:
+            self._traces.popitem(last=False)
+
+
 @dataclass(slots=True)
 class _Held:
     since: float
@@ -32,7 +47,7 @@ class Hold:
         self._seconds = seconds
         self._max_events = max_events
         self._held: OrderedDict[str, _Held] = OrderedDict()
-        self._promoted: OrderedDict[str, None] = OrderedDict()
+        self._promoted = Promoted()
         self.size = 0
         self.passed = 0
         """Events let go because nothing failed in time."""
@@ -65,9 +80,7 @@ class Hold:
 
     def promote(self, trace_id: str) -> Sequence[SpanLog]:
         """Keep this trace from now on; return what was held of it."""
-        self._promoted[trace_id] = None
-        if len(self._promoted) > MAX_PROMOTED:
-            self._promoted.popitem(last=False)
+        self._promoted.add(trace_id)
         held = self._held.pop(trace_id, None)
         if held is None:
             return ()

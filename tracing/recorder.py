@@ -81,6 +81,7 @@ class StoreRecorder:
         flush_interval: seconds after which a trace's oldest buffered event is written.
         max_buffered: events held at most, written ones excluded.
         hold_seconds: how long an unsampled trace waits for a failure in it.
+        on_promotion: is told each unsampled trace that is kept from now on.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class StoreRecorder:
         flush_interval: float = 0.5,
         max_buffered: int = MAX_BUFFERED,
         hold_seconds: float = HOLD_SECONDS,
+        on_promotion: Callable[[str], None] | None = None,
     ) -> None:
         self._clock = clock or monotonic_clock()
         writer = new_id(4)
@@ -118,6 +120,7 @@ class StoreRecorder:
         self._dropped: Counter[str] = Counter()
         self._written = self._retries = self._promoted = self._repaired = 0
         self._last_flush = 0.0
+        self._on_promotion = on_promotion
 
     def put(self, logs: Sequence[SpanLog]) -> None:
         """Sort logs by trace."""
@@ -222,7 +225,12 @@ class StoreRecorder:
         if not known and self._hold.is_promoted(log.trace_id):
             self._promoted += 1
             self._promoted_at[log.trace_id] = self._clock()
+            self._tell_promoted(log.trace_id)
         return kept
+
+    def _tell_promoted(self, trace_id: str) -> None:
+        if self._on_promotion is not None:
+            self._on_promotion(trace_id)
 
     def _keep(self, trace_id: str, logs: Sequence[SpanLog], now: float) -> None:
         if not logs:
@@ -372,6 +380,8 @@ class StoreRecorder:
             try:
                 if self._hold.size:
                     for trace_id in await self._promotions.latest():
+                        if not self._hold.is_promoted(trace_id):
+                            self._tell_promoted(trace_id)
                         kept = self._hold.promote(trace_id)
                         self._keep(trace_id, kept, time.monotonic())
                 if time.monotonic() - repaired >= REPAIR_SECONDS:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tracing.spanlog import SpanLog
@@ -40,6 +41,31 @@ class WriterStats:
     dropped: Mapping[str, int]
     paused_seconds: float
     last_flush_ms: float
+
+    def __add__(self, other: WriterStats) -> WriterStats:
+        """Return what this one did and the one in its place; what waits is the latter's."""
+        dropped = Counter(self.dropped)
+        dropped.update(other.dropped)
+        return replace(
+            other,
+            events_written=self.events_written + other.events_written,
+            segments_written=self.segments_written + other.segments_written,
+            bytes_written=self.bytes_written + other.bytes_written,
+            retries=self.retries + other.retries,
+            unsampled=self.unsampled + other.unsampled,
+            promoted=self.promoted + other.promoted,
+            repaired=self.repaired + other.repaired,
+            dropped=dict(dropped),
+        )
+
+    def without(self, reason: str, events: int) -> WriterStats:
+        """Return the same with so many more events dropped for the reason."""
+        if not events:
+            return self
+        return replace(self, dropped={**self.dropped, reason: self.dropped.get(reason, 0) + events})
+
+
+NOTHING_WRITTEN = WriterStats(0, 0, 0, 0, 0, 0, 0, 0, 0, {}, 0.0, 0.0)
 
 
 class Recorder(Protocol):

@@ -57,7 +57,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     more: More | None = None
 
 
-class SpanLog(msgspec.Struct, gc=False):
+class SpanLog(msgspec.Struct, gc=False, array_like=True):
     """Events of one span that one emitter told, one after the other, in order of time.
 
     Attributes:

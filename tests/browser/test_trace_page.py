@@ -38,7 +38,7 @@ def write(folder: Path, trace: str, events: list[Event]) -> None:
     """Store a trace beside whatever serves the folder."""
 
     async def store() -> None:
-        opened = SqliteStore(Database(folder / "loom.db"))
+        opened = SqliteStore(Database(folder / "traces.db"))
         await write_trace(await opened.container(TRACE_EVENTS), trace, events)
         await opened.close()
 
