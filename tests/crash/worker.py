@@ -68,6 +68,8 @@ def settings(data: Path) -> dict[str, str]:
         "LOOM_DATA_DIR": str(data),
         "LOOM_TRACE_FLUSH_SECONDS": "0.05",
         "LOOM_SQLITE_SYNCHRONOUS": "NORMAL",
+        # So that what is killed is what records.
+        "LOOM_TRACE_PROCESS": "0",
     }
 
 
