@@ -1,18 +1,20 @@
 """Presence: each worker says now and then that it is there, and what it does.
 
 What it says is one document that it alone writes, so any process can list all workers. One that
-ends takes it away; one that is killed falls silent, and is forgotten after an hour.
+ends takes it away; one that is killed falls silent, and is forgotten after an hour. How long ago it
+was heard from is counted from when the store took the document: machines' clocks differ.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import msgspec
 
@@ -30,6 +32,10 @@ WORKERS = ContainerSpec(
 BEAT_SECONDS = 10.0
 SILENT_SECONDS = 35
 """A worker that missed three beats is silent: killed, stopped, or cut off from the store."""
+CLOCK_SECONDS = SILENT_SECONDS - int(BEAT_SECONDS)
+"""How far this process's clock may be ahead of the store's before workers that are not silent look
+so. Where it has a worker of its own, it may be as far off as it likes: each beat tells how far.
+"""
 MAX_WORKERS = 200
 _KIND = "worker"
 
@@ -40,7 +46,7 @@ class WorkerSeen:
 
     Attributes:
         stats: its counters at that time.
-        started_us, seen_us: microseconds since the epoch.
+        started_us, seen_us: microseconds since the epoch, by this process's clock.
         silent: it should have said something since.
     """
 
@@ -60,22 +66,59 @@ class WorkerSeen:
         return self.seen_us * 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    """The workers that were heard from within the hour, the latest first.
+
+    `unread` is how many more said so in words of another version of Loom.
+    """
+
+    workers: list[WorkerSeen]
+    unread: int
+
+    @property
+    def silent(self) -> bool:
+        """Whether some worker is."""
+        return any(seen.silent for seen in self.workers)
+
+
+class _Said(msgspec.Struct, rename="camel"):
+    """What a worker's document holds. The times are its own clock's, in microseconds."""
+
+    id: str
+    kind: str
+    host: str
+    pid: int
+    stats: WorkerStats
+    started_at: int
+    seen_at: int
+
+
 class Presence:
     """Tells of this process's worker, and lists those of all processes."""
 
     def __init__(self, container: Container, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._container = container
         self._clock_ns = clock_ns
-        self._started_us = clock_ns() // 1000
+        self._started_us = self._now_us()
+        self._ahead_us = 0
+        """What this process's clock shows more than the store's, as far as is known."""
 
     async def keep(self, worker: ActorWorker) -> None:
-        """Tell of a worker until cancelled; a store that does not answer is asked again."""
-        while True:
-            try:
-                await self.tell(worker.stats())
-            except StorageError as error:
-                logger.info("the store was not told of the worker (%s)", type(error).__name__)
-            await asyncio.sleep(BEAT_SECONDS)
+        """Tell of a worker until cancelled, then that it has ended.
+
+        A store that does not answer is asked again.
+        """
+        try:
+            while True:
+                try:
+                    await self.tell(worker.stats())
+                except StorageError as error:
+                    logger.info("the store was not told of the worker (%s)", type(error).__name__)
+                await asyncio.sleep(BEAT_SECONDS)
+        finally:
+            with contextlib.suppress(StorageError):
+                await self.leave(worker.worker_id)
 
     async def tell(self, stats: WorkerStats) -> None:
         """Say what a worker of this process does now.
@@ -83,17 +126,11 @@ class Presence:
         Raises:
             storage.StorageError: nobody was told.
         """
-        await self._container.upsert(
-            {
-                "id": stats.worker_id,
-                "kind": _KIND,
-                "host": socket.gethostname()[:200],
-                "pid": os.getpid(),
-                "stats": asdict(stats),
-                "startedAt": self._started_us,
-                "seenAt": self._clock_ns() // 1000,
-            }
-        )
+        now_us = self._now_us()
+        host = socket.gethostname()[:200]
+        said = _Said(stats.worker_id, _KIND, host, os.getpid(), stats, self._started_us, now_us)
+        written = await self._container.upsert(msgspec.to_builtins(said))
+        self._ahead_us = now_us - written.modified * 1_000_000
 
     async def leave(self, worker_id: str) -> None:
         """Say that a worker has ended.
@@ -101,13 +138,11 @@ class Presence:
         Raises:
             storage.StorageError: it will be listed as silent.
         """
-        try:
+        with contextlib.suppress(NotFound):
             await self._container.delete(worker_id, _KIND)
-        except NotFound:
-            return
 
-    async def seen(self) -> list[WorkerSeen]:
-        """Return the workers that were heard from within the hour, the latest first.
+    async def seen(self) -> Attendance:
+        """Return the workers that were heard from within the hour.
 
         Raises:
             storage.StorageError: the store does not answer.
@@ -121,18 +156,27 @@ class Presence:
                 limit=MAX_WORKERS,
             )
         )
-        now_us = self._clock_ns() // 1000
-        known_us = now_us - (WORKERS.default_ttl or 0) * 1_000_000
-        found = []
-        for body in (document.body for document in page.documents):
-            if body["seenAt"] < known_us:
+        now_us = self._now_us()
+        workers, unread = [], 0
+        for document in page.documents:
+            heard_us = min(document.modified * 1_000_000 + self._ahead_us, now_us)
+            if heard_us < now_us - (WORKERS.default_ttl or 0) * 1_000_000:
                 continue
-            silent = now_us - body["seenAt"] > SILENT_SECONDS * 1_000_000
-            stats = msgspec.convert(body["stats"], WorkerStats)
-            found.append(
+            try:
+                said = msgspec.convert(document.body, _Said)
+            except msgspec.ValidationError:
+                unread += 1
+                continue
+            workers.append(
                 WorkerSeen(
-                    *(stats, body["host"], body["pid"]),
-                    *(body["startedAt"], body["seenAt"], silent),
+                    *(said.stats, said.host, said.pid),
+                    started_us=heard_us - (said.seen_at - said.started_at),
+                    seen_us=heard_us,
+                    silent=now_us - heard_us > SILENT_SECONDS * 1_000_000,
                 )
             )
-        return found
+        workers.sort(key=lambda seen: seen.seen_us, reverse=True)
+        return Attendance(workers, unread)
+
+    def _now_us(self) -> int:
+        return self._clock_ns() // 1000

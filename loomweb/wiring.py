@@ -22,7 +22,7 @@ from actors.inbox import ACTOR_EVENTS, Inbox
 from actors.inspect import ActorInspector
 from actors.journal import ACTOR_JOURNALS, Journal
 from actors.locks import LockManager, SqliteLocks
-from actors.presence import WORKERS, Presence, WorkerSeen
+from actors.presence import WORKERS, Attendance, Presence
 from actors.queues import Depth, MessageQueue, QueueUnavailable, SqliteQueue
 from actors.redrive import Redrive
 from actors.resolvers import ActorDataLoaders
@@ -124,7 +124,7 @@ class SystemReport:
     queue_facts: Mapping[str, str]
     containers: list[ContainerUsage]
     worker: WorkerStats | None
-    workers: list[WorkerSeen]
+    attendance: Attendance
     versions: dict[str, str]
 
 
@@ -254,7 +254,7 @@ class Loom:
             queue_facts=facts,
             containers=usages,
             worker=None if self.worker is None else self.worker.stats(),
-            workers=await self.presence.seen(),
+            attendance=await self.presence.seen(),
             versions={
                 "Python": platform.python_version(),
                 **{name: version(name) for name in ("Django", "azure-cosmos", "msgspec")},
@@ -267,12 +267,10 @@ class Loom:
             self.worker.stop()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._worker_task
-        if self.worker is not None and self._presence_task is not None:
+        if self._presence_task is not None:
             self._presence_task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, StorageError):
+            with contextlib.suppress(asyncio.CancelledError):
                 await self._presence_task
-            with contextlib.suppress(StorageError):
-                await self.presence.leave(self.worker.worker_id)
         self.executor.close()
         if self.writer is not None:
             await self.writer.close()

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from actors.presence import CLOCK_SECONDS
 from loomweb import wiring
 from loomweb.wiring import SystemReport
 from storage import StorageError
@@ -20,11 +21,7 @@ class SystemPage:
     report: SystemReport | None
     problems: list[str]
     nav: str = "system"
-
-    @property
-    def silent(self) -> bool:
-        """Whether some worker is."""
-        return self.report is not None and any(seen.silent for seen in self.report.workers)
+    clock_seconds: int = CLOCK_SECONDS
 
 
 @require_GET
