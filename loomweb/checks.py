@@ -66,7 +66,17 @@ def redis_keeps_what_it_is_given(app_configs: Any, **kwargs: Any) -> list[checks
                 id="loom.W003",
             )
         )
-    left = asyncio.run(_left_behind(settings.CONFIG))
+    try:
+        left = asyncio.run(_left_behind(settings.CONFIG))
+    except (StorageError, OSError) as error:
+        left = 0
+        found.append(
+            checks.Warning(
+                f"Whether messages are left in the embedded queue cannot be seen: {error}",
+                "Nobody handles them while LOOM_REDIS_URL is set.",
+                id="loom.W006",
+            )
+        )
     if left:
         found.append(
             checks.Warning(
@@ -110,12 +120,15 @@ def redis_keeps_what_it_is_given(app_configs: Any, **kwargs: Any) -> list[checks
 
 
 async def _left_behind(config: Config) -> int:
+    # A look at the store makes none.
+    if not config.database_file.exists():
+        return 0
     database = Database(config.database_file)
     try:
-        depth = await SqliteQueue(database).depth()
-    except StorageError:
-        # There is no embedded queue.
-        return 0
+        queue = SqliteQueue(database)
+        if not await queue.exists():
+            return 0
+        depth = await queue.depth()
     finally:
         await database.close()
     return depth.ready + depth.delayed + depth.leased + depth.paused

@@ -116,6 +116,14 @@ class SqliteQueue:
 
         await self._database.write(create)
 
+    async def exists(self) -> bool:
+        """Return whether the tables are there."""
+
+        def look(connection: sqlite3.Connection) -> bool:
+            return bool(list(connection.execute("PRAGMA table_info(queue_mailboxes)")))
+
+        return await self._database.read(look)
+
     async def enqueue(self, messages: Sequence[Message], *, delay: float = 0.0) -> list[bool]:
         now = self._now()
         soonest = now + int(delay * 1e6)
