@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.conftest import AXE, Watched
 from tests.cosmos_server import skip_or_fail
@@ -106,6 +106,46 @@ def test_a_press_that_takes_longer_than_an_answer_is_a_click(watched: Watched, s
     page.wait_for_timeout(400)
     page.mouse.up()
     expect(what(page)).to_contain_text("5 of 7")
+
+
+def test_what_was_asked_for_before_the_end_does_not_come_back(watched: Watched, site: str) -> None:
+    page = watched.page
+    recovered(page, site)
+    waiting: list[Route] = []
+    page.route("**/states/?*", lambda route: waiting.append(route))
+    page.keyboard.press("t")
+    page.keyboard.press("Home")
+    page.wait_for_timeout(200)
+    assert waiting
+    page.keyboard.press("Escape")
+    page.unroute("**/states/?*")
+    page.keyboard.press("e")
+    page.keyboard.press("t")
+    # Where the selected row ends, whatever was asked for the other time.
+    expect(what(page)).to_contain_text("5 of 7")
+    page.wait_for_timeout(300)
+    expect(what(page)).to_contain_text("5 of 7")
+
+
+def test_an_instant_that_was_chosen_while_the_states_come_stays(
+    watched: Watched, site: str
+) -> None:
+    page = watched.page
+    recovered(page, site)
+    waiting: list[Route] = []
+    page.route("**/states/?*", lambda route: waiting.append(route))
+    page.keyboard.press("t")
+    page.keyboard.press("Home")
+    box = page.get_by_role("slider", name="Instant").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    chosen = at(page)
+    page.wait_for_timeout(200)
+    assert waiting
+    page.unroute("**/states/?*")
+    expect(what(page)).to_contain_text("of 7")
+    page.wait_for_timeout(300)
+    assert at(page) == chosen
 
 
 def test_the_line_is_where_the_slider_is_and_follows_the_zoom(watched: Watched, site: str) -> None:

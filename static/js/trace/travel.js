@@ -81,8 +81,8 @@ export class Travel {
     }
     const { trace, selected } = this.view;
     const row = trace.index.get(selected);
-    this.snap = true;
     this.go(row === undefined ? trace.duration : trace.start[row] + trace.took[row]);
+    this.snap = true;
     this.slider.focus({ preventScroll: true });
   }
 
@@ -117,11 +117,18 @@ export class Travel {
     } else this.wanted = action;
   }
 
-  // What was asked for and has not come, or has come and is not shown.
-  forget() {
+  // What was asked of the server and has not come, or has come and is not shown.
+  drop() {
     clearTimeout(this.timer);
     this.asked?.abort();
     this.late = null;
+  }
+
+  // And what was to be done when it comes.
+  forget() {
+    this.drop();
+    this.wanted = null;
+    this.snap = false;
   }
 
   go(time) {
@@ -161,7 +168,7 @@ export class Travel {
   }
 
   async load(from = 0) {
-    this.forget();
+    this.drop();
     const asked = new AbortController();
     this.asked = asked;
     this.box.setAttribute("aria-busy", "true");
@@ -202,11 +209,11 @@ export class Travel {
     head.append(end);
     this.read(head.dataset);
     // Where nobody chose an instant, it is that of the change before.
-    const moment = this.snap ? this.steps.times.findLast((time) => time <= this.state.at) : undefined;
-    this.snap = false;
+    const { snap, wanted } = this;
+    Object.assign(this, { snap: false, wanted: null });
+    const moment = snap ? this.steps.times.findLast((time) => time <= this.state.at) : undefined;
     if (moment !== undefined && moment !== this.state.at) this.go(moment);
-    this.wanted?.();
-    this.wanted = null;
+    wanted?.();
     box.scrollTop = top;
     const card = box.querySelector(".state-card.now, .state-card.hit");
     if (card && card.offsetTop + 40 > box.scrollTop + box.clientHeight) box.scrollTop = card.offsetTop - head.offsetHeight;
