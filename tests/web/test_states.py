@@ -120,8 +120,17 @@ async def test_states_come_in_one_pass_for_each_actor_and_the_look_is_written_do
     assert len(cards(page)) == 5
     assert sorted(actor for actor, _ in asked) == sorted(tree.history.actors)
     looks = [look async for look in PayloadAccess.objects.all()]
-    assert [(look.tab, look.trace_id) for look in looks] == [("states", tree.summary.trace_id)]
-    assert looks[0].span_id == tree.history.moments[-1].span_id
+    assert {(look.tab, look.trace_id) for look in looks} == {("states", tree.summary.trace_id)}
+    # Each actor has a line, which leads to the turn that its state is from.
+    last = len(tree.history.moments) - 1
+    turns = {held.actor: held.since.span_id for held in tree.history.held(last)}
+    assert sorted(look.span_id for look in looks) == sorted(turns.values())
+    for actor, turn in turns.items():
+        span = tree.span(turn)
+        assert span is not None
+        assert span.actor == actor
+    narrowed = await show(client, tree.summary.trace_id, among="Counter/")
+    assert await PayloadAccess.objects.acount() == 5 + len(cards(narrowed)) == 5 + 4
 
 
 async def test_without_the_permission_nothing_is_loaded_and_versions_are_told(
@@ -163,6 +172,13 @@ async def test_what_became_of_a_state_that_is_not_there_is_told(
         else:
             assert f'class="chip {outcome.value}"' in shown[actor]
             assert "why 2" in shown[actor]
+    (look,) = [look async for look in PayloadAccess.objects.all()]
+    tree = await loom.reconstructor.reconstruct(TRACE)
+    assert tree is not None
+    span = tree.span(look.span_id)
+    assert span is not None
+    assert span.actor is not None
+    assert actors[span.actor] is Outcome.LOADED
 
 
 def changed(actor: str, at: int = 1) -> list[Event]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -162,11 +163,17 @@ async def load(
 
 async def write_down(request: HttpRequest, tree: TraceTree, span: Span, tab: str) -> None:
     """Note in the audit log that the user looked at data of a span."""
-    await PayloadAccess.objects.acreate(
-        user=await who_asks(request),
-        trace_id=tree.summary.trace_id,
-        span_id=span.span_id,
-        tab=tab,
+    await write_down_all(request, tree, [span.span_id], tab)
+
+
+async def write_down_all(
+    request: HttpRequest, tree: TraceTree, span_ids: Iterable[str], tab: str
+) -> None:
+    """Note a look at data of several spans of a trace."""
+    user, trace_id = await who_asks(request), tree.summary.trace_id
+    await PayloadAccess.objects.abulk_create(
+        PayloadAccess(user=user, trace_id=trace_id, span_id=span_id, tab=tab)
+        for span_id in span_ids
     )
 
 

@@ -19,7 +19,7 @@ from tracing.diff import Difference, diff
 from tracing.history import Held, History, Moment
 from tracing.jsontree import BRIEF, Budget, Line, Marks, tree_lines
 from tracing.pages.details import Loaded, state_in
-from tracing.pages.panel import write_down
+from tracing.pages.panel import write_down_all
 from tracing.pages.pointers import Pointer, Pointers
 from tracing.pages.trace import asked_row, tree_of
 from tracing.reader import MANY
@@ -200,22 +200,25 @@ def _latest(held: list[Held], skipped: int) -> list[Held]:
 async def _load(
     request: HttpRequest, tree: TraceTree, history: History, place: int, chosen: list[Held]
 ) -> Loaded:
-    """Load the states and those before them, in one read per actor; write down the look."""
+    """Load the states and those before them, in one read per actor.
+
+    Each actor's state that came is written down, under the turn that it is from.
+    """
     wanted = [
         ref for each in chosen for ref in (each.since.before, each.since.state) if ref is not None
     ]
     if not wanted:
         return {}
     user = await request.auser()
-    moment = history.moments[place]
     loaded = await services.current().reconstructor.load(
         wanted,
         allowed=await user.ahas_perm("tracing.view_payloads"),
-        seen_ns=moment.time_ns,
+        seen_ns=history.moments[place].time_ns,
     )
-    span = tree.span(moment.span_id)
-    if span is not None and any(found.outcome is Outcome.LOADED for found in loaded.values()):
-        await write_down(request, tree, span, "states")
+    seen = [
+        each.since.span_id for each in chosen if loaded[each.since.state].outcome is Outcome.LOADED
+    ]
+    await write_down_all(request, tree, seen, "states")
     return loaded
 
 
