@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from actors.deadletters import DeadLetters
 from actors.errors import InvalidMessage
 from actors.journal import Journal, JournalRecord
 from actors.message import Message
@@ -27,15 +28,17 @@ class MessageFound:
 class MessageFinder:
     """Finds messages in the archive, by way of the journal of whoever handled them."""
 
-    def __init__(self, archive: Container, journal: Journal) -> None:
+    def __init__(self, archive: Container, journal: Journal, letters: DeadLetters) -> None:
         self._archive = archive
         self._journal = journal
+        self._letters = letters
 
     async def find(self, message_id: str) -> MessageFound | None:
         """Return where the message went; None when nothing tells.
 
         The archive is partitioned by run. A message that began one is its own run; of any other,
-        the journal of its actor names the run.
+        the journal of its actor names the run. A dead letter tells by itself where it is traced,
+        and longer than the archive does.
 
         Raises:
             storage.StorageError: a store does not answer.
@@ -48,7 +51,7 @@ class MessageFinder:
             run = await self._run(record)
             message = None if run is None else await self._archived(message_id, run)
             if message is None:
-                return MessageFound(record.actor_id, None, None)
+                return await self._given_up(record.actor_id, message_id)
         trace = message.trace
         if trace is None:
             return MessageFound(message.actor_id, None, None)
@@ -62,8 +65,14 @@ class MessageFinder:
         """
         return await self._archived(run, run)
 
+    async def _given_up(self, actor_id: str, message_id: str) -> MessageFound:
+        letter = await self._letters.get(actor_id, message_id)
+        if letter is None:
+            return MessageFound(actor_id, None, None)
+        return MessageFound(actor_id, letter.trace_id, letter.span_id)
+
     async def _run(self, found: JournalRecord) -> str | None:
-        """Return the run of a message; only the record that ended its turn names it."""
+        """Return the run of a message; only records that end an attempt name it, if at all."""
         for record in await self._journal.of_message(found.actor_id, found.message_id):
             run = record.entries[-1].data.get("correlationId")
             if isinstance(run, str):

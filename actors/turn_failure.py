@@ -92,6 +92,8 @@ class TurnFailure:
                 EntryType.TURN_FAILED,
                 {
                     "messageId": self._message.message_id,
+                    # With it the message can be found in the archive.
+                    "correlationId": self._message.correlation_id,
                     "attempt": attempt,
                     "final": final,
                     "error": failure.to_document(),

@@ -193,7 +193,7 @@ class Loom:
         )
         archive = containers[MESSAGE_ARCHIVE.name]
         self.paths = PathHistory(journal, self.state_store, archive)
-        self.messages = MessageFinder(archive, journal)
+        self.messages = MessageFinder(archive, journal, self.dead_letters)
         self.executor = ActivityExecutor()
         self.presence = Presence(containers[WORKERS.name])
 

@@ -128,15 +128,17 @@ def turns_of(lines: Sequence[Line]) -> list[TurnLine]:
 
 
 def _turn(message_id: str, lines: Sequence[Line]) -> TurnLine:
-    ended, run = "", ""
+    ended = ""
     failures = [line for line in lines if line.entry.type is EntryType.TURN_FAILED]
     if any(line.entry.data["final"] for line in failures):
         ended = "failed"
+    # Of a failure that an earlier version journaled, nobody knows the run.
+    named = [run for line in failures if (run := line.entry.data.get("correlationId"))]
     for line in lines:
         if line.entry.type is EntryType.TURN_COMPLETED:
             ended = "completed"
-            correlation = line.entry.data.get("correlationId", message_id)
-            run = f"{reverse('tracing:traces')}?{urlencode({'actor': correlation})}"
+            named = [line.entry.data.get("correlationId", message_id)]
+    run = f"{reverse('tracing:traces')}?{urlencode({'actor': named[0]})}" if named else ""
     return TurnLine(
         *(message_id, lines[-1].index, lines[0].index, lines[0].at_ns),
         *(ended, len(failures), run),

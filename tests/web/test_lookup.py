@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from django.test import AsyncClient
 
+from actors.deadletters import DeadLetter, LetterFilter
 from actors.samples import WORKFLOWS
 from loomweb.wiring import Loom
-from storage import Unavailable
+from storage import Query, Unavailable, Where
 from tests.web.conftest import settled, text
 from tracing import RefKind
 
@@ -54,6 +55,51 @@ async def test_a_message_whose_archive_has_expired_leads_to_its_actor(
     document = await archive.read(message, run)
     await archive.delete(message, run, if_etag=document.etag)
     assert await goes_to(client, message) == "/actors/Order/one/"
+
+
+async def a_dead_letter(loom: Loom) -> tuple[DeadLetter, str]:
+    """Run a chain that breaks below its first message; return the dead letter and its address."""
+    await loom.runtime.start(WORKFLOWS["chain"], {"depth": 3, "fail_at": 2}, key="c")
+    await settled(loom)
+    (letter,) = (await loom.dead_letters.find(LetterFilter())).letters
+    assert letter.correlation_id != letter.message_id
+    return letter, f"/traces/{letter.trace_id}/?span={letter.span_id}"
+
+
+async def test_a_dead_letter_within_a_run_leads_to_its_message(
+    loom: Loom, client: AsyncClient
+) -> None:
+    letter, span = await a_dead_letter(loom)
+    for asked in (letter.message_id, f"dead-letters/{letter.message_id}"):
+        assert await goes_to(client, asked) == span
+    # Its actor's page names the run too.
+    page = text(await client.get(f"/actors/{letter.actor_id}/"))
+    assert f'href="/traces/?actor={letter.correlation_id}" title="Traces of its run"' in page
+
+
+async def test_a_dead_letter_leads_to_its_message_when_the_journal_names_no_run(
+    loom: Loom, client: AsyncClient
+) -> None:
+    letter, span = await a_dead_letter(loom)
+    journals = loom.containers["actor-journals"]
+    found = await journals.query(Query((Where("messageId", "=", letter.message_id),)))
+    for document in found.documents:
+        for entry in document.body["entries"]:
+            entry.pop("correlationId", None)
+        await journals.replace(document.body, if_etag=document.etag)
+    assert await goes_to(client, letter.message_id) == span
+    assert (await client.get(f"/actors/{letter.actor_id}/")).status_code == 200
+
+
+async def test_a_message_that_is_tried_again_leads_to_itself(
+    loom: Loom, client: AsyncClient
+) -> None:
+    letter, span = await a_dead_letter(loom)
+    # As while it is tried again: its journal tells of failed attempts, and it is no dead letter.
+    letters = loom.containers["dead-letters"]
+    document = await letters.read(letter.message_id, letter.actor_id)
+    await letters.delete(letter.message_id, letter.actor_id, if_etag=document.etag)
+    assert await goes_to(client, letter.message_id) == span
 
 
 @pytest.mark.parametrize(
