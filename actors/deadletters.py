@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -21,6 +21,7 @@ DEAD_LETTERS = ContainerSpec(
     "dead-letters",
     "actorId",
     default_ttl=30 * DAY,
+    indexed=("spanId",),
     indexes=tuple(
         Index(equal=equal, order=("at",), descending=descending, covers=covers)
         for equal, covers in (
@@ -272,6 +273,12 @@ class DeadLetters:
         page = await self._container.query(Query(partition=actor_id, limit=OF_ACTOR))
         letters = [DeadLetter.from_document(document) for document in page.documents]
         return sorted(letters, key=lambda letter: -letter.at_us)
+
+    async def of_spans(self, span_ids: Sequence[str]) -> list[DeadLetter]:
+        """Return the dead letters of the messages with these spans, of any actor, in no order."""
+        where = (Where("spanId", "in", tuple(span_ids)),)
+        page = await self._container.query(Query(where, limit=1_000))
+        return [DeadLetter.from_document(document) for document in page.documents]
 
     async def find(
         self,

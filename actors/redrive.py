@@ -114,6 +114,10 @@ class Redrive:
         """Return an actor's dead letters as `DeadLetters.of_actor` does."""
         return await self._letters.of_actor(actor_id)
 
+    async def of_spans(self, span_ids: Sequence[str]) -> list[DeadLetter]:
+        """Return dead letters as `DeadLetters.of_spans` does."""
+        return await self._letters.of_spans(span_ids)
+
     async def find(
         self,
         criteria: LetterFilter,

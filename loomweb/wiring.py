@@ -22,6 +22,7 @@ from actors.inbox import ACTOR_EVENTS, Inbox
 from actors.inspect import ActorInspector
 from actors.journal import ACTOR_JOURNALS, Journal
 from actors.locks import LockManager, SqliteLocks
+from actors.pages.resolutions import LetterResolutions
 from actors.presence import WORKERS, Attendance, Presence
 from actors.queues import Depth, MessageQueue, QueueUnavailable, SqliteQueue
 from actors.redrive import Redrive
@@ -326,6 +327,7 @@ async def open_loom(config: Config) -> Loom:
             tracing_services.OtlpAccess(config.otlp_token, open=not config.require_login),
             loom.paths.last_change,
             MESSAGE_RETRIES.max_attempts,
+            LetterResolutions(),
         )
     )
     actor_services.install(

@@ -9,6 +9,7 @@ from tracing.analytics import TraceAnalytics
 from tracing.changes import FindLastChange
 from tracing.reader import TraceReader
 from tracing.reconstruct import TraceReconstructor
+from tracing.resolutions import Resolutions
 from tracing.writer import TraceWriter
 
 
@@ -21,6 +22,7 @@ class TracingServices:
         otlp: who may send spans of other services.
         max_attempts: how often a message is tried; None: nobody says.
         last_change: who finds which message changed a part of an actor's state; None: nobody can.
+        resolutions: who tells what became of messages that were given up; None: nobody can.
     """
 
     reader: TraceReader
@@ -30,6 +32,7 @@ class TracingServices:
     otlp: OtlpAccess
     last_change: FindLastChange | None = None
     max_attempts: int | None = None
+    resolutions: Resolutions | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from actors.inspect import Line
 from actors.journal import EntryType
 from actors.message import Message
 from actors.pages.actor_rows import ActorRow, rows_of
+from actors.pages.letter_rows import LetterRow, with_fates
 from storage import StorageError
 from tracing import services as tracing_services
 from tracing.filters import TraceFilter, TracePage
@@ -53,14 +54,16 @@ class Parts:
         row: its mailbox and what holds it up; None when there is nothing in it.
         waiting: the messages in it that come next, the one whose turn is under way left out.
         traces: the latest traces that began with it.
+        letters: its latest dead letters; of all that were read, `unresolved` wait for somebody.
         problems: what could not be read, in sentences.
     """
 
     row: ActorRow | None
     waiting: list[Message]
     traces: list[Summary]
-    letters: list[DeadLetter]
+    letters: list[LetterRow]
     all_letters: int
+    unresolved: int
     problems: list[str] = field(default_factory=list)
     read_letters: int = OF_ACTOR
 
@@ -97,8 +100,9 @@ async def parts_of(actor_id: str, since: str, *, may_see: bool) -> Parts:
             :WAITING
         ],
         [] if traces is None else traces.traces,
-        (letters or [])[:LETTERS],
+        await with_fates((letters or [])[:LETTERS]),
         len(letters or []),
+        sum(letter.unresolved for letter in letters or []),
         problems,
     )
 

@@ -30,8 +30,10 @@ from tracing import services as tracing_services
 from tracing.analytics import Row, Statistics
 from tracing.failure import Failure, FailureOutcome
 from tracing.filters import FailureFilter, TraceFilter
+from tracing.pages.failure_rows import resolved_of
 from tracing.pages.listing import PAGE, Place, ask, cursor_of, place
 from tracing.pages.ranges import DEFAULT, Range, chosen, in_words, ranges, until
+from tracing.resolutions import Resolved
 from tracing.summary import Summary
 
 READ = 200
@@ -41,7 +43,10 @@ MAX_PREFIX = 200
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An actor that traces tell of: the latest of them that this page was made from."""
+    """An actor that traces tell of: the latest of them that this page was made from.
+
+    `resolved` says what somebody did with a message that was given up.
+    """
 
     actor_id: str
     address: str
@@ -49,6 +54,7 @@ class Seen:
     what: str
     status: str
     at_ns: int
+    resolved: Resolved | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +252,8 @@ async def _dead(
     for failure in page.failures:
         if failure.actor is not None:
             found.setdefault(failure.actor, failure)
+    shown = {a: f for a, f in found.items() if a.startswith(f"{actor_type}/{key}")}
+    resolved = await resolved_of(list(shown.values()))
     seen = [
         Seen(
             actor_id,
@@ -255,9 +263,9 @@ async def _dead(
             f"{failure.message_type}: {failure.error_type}",
             failure.outcome.value,
             failure.at_ns,
+            resolved.get((failure.trace_id, failure.span_id)),
         )
-        for actor_id, failure in found.items()
-        if actor_id.startswith(f"{actor_type}/{key}")
+        for actor_id, failure in shown.items()
     ]
     return seen, page.cursor
 

@@ -173,6 +173,66 @@ async def test_one_is_retried_and_its_page_leads_to_what_was_sent(
     assert await actions() == [f"retried the dead letter {letter.message_id}"]
 
 
+async def shown_as(client: AsyncClient, letter: DeadLetter) -> dict[str, str]:
+    """Return what the pages say of a dead letter in their lists: its status, and where it leads."""
+    pages = {
+        "failures": ("/failures/", 'class="list failures"'),
+        "group": (f"/failures/{letter.fingerprint}/", 'id="samples"'),
+        "actor": (f"/actors/{letter.actor_id}/", 'class="card letters"'),
+        "type": ("/actors/Press/?status=dead", 'class="list compact seen"'),
+    }
+    shown = {}
+    for name, (page, list_) in pages.items():
+        found = text(await client.get(page)).split(list_)[1]
+        found = found.split("</table>")[0].split("</section>")[0]
+        (status,) = re.findall(r"</svg>([^<]+)</span>", found)
+        traces = re.findall(r'href="([^"]+)">New trace</a>', found)
+        shown[name] = " → ".join([status, *traces])
+        if name != "actor":
+            assert (f'href="{address(letter)}">Dead letter<' in found) is (status != "dead letter")
+    return shown
+
+
+async def test_every_list_says_what_became_of_a_dead_letter(
+    loom: Loom, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (letter,) = await jam(loom, "one")
+    group = f"/failures/{letter.fingerprint}/"
+    unresolved = dict.fromkeys(("failures", "group", "type"), "dead letter")
+    assert await shown_as(client, letter) == {**unresolved, "actor": "open"}
+    assert "dead letters resolved" not in text(await client.get(group))
+    sent = await loom.redrive.retry("Press/1", letter.message_id, by="ada")
+    await settled(loom)
+    assert sent.resolution is not None
+    new = f"/traces/{sent.resolution.trace_id}/?span={sent.resolution.span_id}"
+    handled = f"retried, handled → {new}"
+    assert set((await shown_as(client, letter)).values()) == {handled}
+    assert "dead letters resolved</span>" in text(await client.get(group))
+    # The lists of failures are there without what people did.
+    container = loom.containers["dead-letters"]
+    with monkeypatch.context() as patch:
+
+        async def unavailable(*_: object) -> None:
+            raise Unavailable("down")
+
+        patch.setattr(container, "query", unavailable)
+        assert ">dead letter</span>" in text(await client.get("/failures/"))
+        assert ">dead-lettered</span>" in text(await client.get(group))
+
+
+async def test_a_discarded_dead_letter_is_told_and_another_one_is_not(
+    loom: Loom, client: AsyncClient
+) -> None:
+    (letter,) = await jam(loom, "one")
+    await loom.redrive.discard("Press/1", letter.message_id, by="ada", reason="a test")
+    assert set((await shown_as(client, letter)).values()) == {"discarded"}
+    await jam(loom, "two", press="Press/2")
+    page = text(await client.get("/failures/"))
+    assert re.findall(r"</svg>([^<]+)</span>", page) == ["dead letter", "discarded"]
+    # One of its group waits again.
+    assert "dead letters resolved" not in text(await client.get(f"/failures/{letter.fingerprint}/"))
+
+
 async def test_a_retry_that_failed_again_leads_to_its_own_dead_letter(
     loom: Loom, client: AsyncClient
 ) -> None:

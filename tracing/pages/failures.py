@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 
 from tracing import services
 from tracing.filters import FailureFilter, FailurePage
+from tracing.pages.failure_rows import FailureRow, failure_rows
 from tracing.pages.groups import GroupList, group_list
 from tracing.pages.listing import PAGE, Place, ask, cursor_of, place, render_list
 from tracing.pages.ranges import CHOICES, since_ns
@@ -73,7 +74,7 @@ class FailuresPage:
     """What the template shows. `problem` says why there is no list."""
 
     form: FailuresForm
-    page: FailurePage
+    rows: list[FailureRow]
     place: Place
     problem: str | None
     groups: GroupList | None
@@ -104,5 +105,11 @@ async def failures(request: HttpRequest) -> HttpResponse:
     return render_list(
         request,
         "failures",
-        FailuresPage(form, page, place(request, page.cursor), problem, groups),
+        FailuresPage(
+            form,
+            await failure_rows(page.failures),
+            place(request, page.cursor),
+            problem,
+            groups,
+        ),
     )

@@ -16,14 +16,16 @@ from django.views.decorators.http import require_GET
 
 from tracing import services
 from tracing.analytics import FailureGroup
-from tracing.failure import Failure
+from tracing.failure import Failure, FailureOutcome
 from tracing.filters import FailureFilter, FailurePage
 from tracing.group_survey import SURVEYED, GroupSurvey, survey
 from tracing.models import FailureRemark
+from tracing.pages.failure_rows import FailureRow, failure_rows
 from tracing.pages.groups import is_group
 from tracing.pages.listing import Place, ask, cursor_of
 from tracing.pages.ranges import LONGEST, RANGES, chosen, in_words, until
 from tracing.remarks import Remarks, history_of, remarks_on
+from tracing.resolutions import Resolved
 
 SAMPLES = 30
 _SAMPLE = re.compile(r"([0-9A-Za-z_-]{1,64})\.([0-9A-Za-z_-]{1,64})\Z")
@@ -47,10 +49,12 @@ class Sample:
         address: of this page with the sample selected.
         panel: where the details of its span are loaded.
         compare: its trace beside the last one in which such a message succeeded.
+        resolved: what somebody did with it since it was given up; None when nobody did anything.
     """
 
     failure: Failure
     address: str
+    resolved: Resolved | None
     selected: bool = False
 
     @property
@@ -77,6 +81,7 @@ class GroupPage:
         selected: the sample that is open; `elsewhere` when it is on another page of the list.
         max_attempts: how often a message is tried; None: nobody says.
         came_back: whether it has failed since somebody resolved it.
+        letters_done: whether every message of it that was given up was retried or discarded.
         problem: why something is missing.
     """
 
@@ -91,6 +96,7 @@ class GroupPage:
     place: Place
     remarks: Remarks
     came_back: bool
+    letters_done: bool
     history: list[FailureRemark]
     max_attempts: int | None
     may_triage: bool
@@ -158,10 +164,13 @@ async def show(
     facts = dated[0]
     user = await request.auser()
     remarks = (await remarks_on([fingerprint])).get(fingerprint, Remarks())
-    samples, selected, elsewhere = _samples(request, listed[0].failures, asked[0])
+    samples, selected, elsewhere = _samples(
+        request, await failure_rows(listed[0].failures), asked[0]
+    )
+    surveyed = survey(latest[0].failures, more=latest[0].cursor is not None)
     page = GroupPage(
         group=facts,
-        survey=survey(latest[0].failures, more=latest[0].cursor is not None),
+        survey=surveyed,
         since=since,
         range=in_words(since),
         ranges=[
@@ -174,6 +183,8 @@ async def show(
         place=_place(request, listed[0].cursor),
         remarks=remarks,
         came_back=remarks.came_back(facts.last_ns),
+        letters_done=surveyed.outcome is FailureOutcome.DEAD_LETTERED
+        and await _letters_done(fingerprint),
         history=history,
         max_attempts=services.current().max_attempts,
         may_triage=await user.ahas_perm("tracing.triage_failures"),
@@ -218,19 +229,31 @@ async def _asked(request: HttpRequest, fingerprint: str) -> Failure | None:
     return found if found is not None and found.fingerprint == fingerprint else None
 
 
+async def _letters_done(fingerprint: str) -> bool:
+    resolutions = services.current().resolutions
+    if resolutions is None:
+        return False
+    done, _ = await ask(resolutions.all_done(fingerprint), False)
+    return done
+
+
 def _samples(
-    request: HttpRequest, failures: list[Failure], asked: Failure | None
+    request: HttpRequest, failed: list[FailureRow], asked: Failure | None
 ) -> tuple[list[Sample], Sample | None, bool]:
     """Return the samples of the page, the one that is open, and whether it is not among them."""
-    chosen_one = asked or next(iter(failures), None)
+    chosen_one = asked or next((row.failure for row in failed), None)
     if chosen_one is None:
         return [], None, False
     opened = _key(chosen_one)
-    rows = [Sample(one, _at(request, one), _key(one) == opened) for one in failures]
+    rows = [
+        Sample(one, _at(request, one), row.resolved, _key(one) == opened)
+        for row in failed
+        for one in (row.failure,)
+    ]
     selected = next((row for row in rows if row.selected), None)
     if selected is not None:
         return rows, selected, False
-    return rows, Sample(chosen_one, _at(request, chosen_one), selected=True), True
+    return rows, Sample(chosen_one, _at(request, chosen_one), None, selected=True), True
 
 
 def _key(failure: Failure) -> str:
