@@ -36,6 +36,8 @@ DEAD_LETTERS = ContainerSpec(
 
 OF_ACTOR = 200
 """Dead letters that are read of one actor at most."""
+COUNTED = 1_000
+"""Dead letters that are counted at most."""
 
 
 class LetterState(StrEnum):
@@ -228,6 +230,14 @@ class LetterPage:
     cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class LetterCount:
+    """How many dead letters match; `more` says that there are others beyond those counted."""
+
+    number: int
+    more: bool
+
+
 class DeadLetters:
     """The dead letters of all actors, in one container partitioned by actor.
 
@@ -311,6 +321,11 @@ class DeadLetters:
         )
         letters = [DeadLetter.from_document(document) for document in page.documents]
         return LetterPage(letters, page.cursor)
+
+    async def count(self, criteria: LetterFilter) -> LetterCount:
+        """Count dead letters, up to `COUNTED`: no store tells without reading them."""
+        page = await self.find(criteria, limit=COUNTED)
+        return LetterCount(len(page.letters), page.cursor is not None)
 
     async def replace(self, letter: DeadLetter) -> DeadLetter:
         """Write a changed letter, if nobody else has changed it since it was read.

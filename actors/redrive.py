@@ -35,6 +35,7 @@ from actors.deadletters import (
     UNRESOLVED,
     DeadLetter,
     DeadLetters,
+    LetterCount,
     LetterFilter,
     LetterPage,
     LetterState,
@@ -130,6 +131,10 @@ class Redrive:
         return await self._letters.find(
             criteria, cursor=cursor, limit=limit, oldest_first=oldest_first
         )
+
+    async def count(self, criteria: LetterFilter) -> LetterCount:
+        """Count dead letters as `DeadLetters.count` does."""
+        return await self._letters.count(criteria)
 
     async def message(self, letter: DeadLetter) -> Message | None:
         """Return the message that was given up; None when nothing keeps it any more."""

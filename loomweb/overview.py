@@ -101,8 +101,9 @@ def tiles(now: Statistics, before: Statistics, now_ns: int) -> list[Tile]:
             none,
         ),
         Tile(
-            "Dead letters",
+            "Dead-lettered",
             count(total.dead_letters),
+            "resolved or not",
             change=_change(dead, count(abs(dead)), count(earlier.dead_letters), True),
             failures=True,
         ),

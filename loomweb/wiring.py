@@ -15,7 +15,7 @@ from actors.activity import ActivityExecutor
 from actors.actor import Actor
 from actors.archive import MESSAGE_ARCHIVE, MessageArchive
 from actors.changes import PathHistory
-from actors.deadletters import DEAD_LETTERS, DeadLetters
+from actors.deadletters import DEAD_LETTERS, UNRESOLVED, DeadLetters, LetterCount, LetterFilter
 from actors.finder import MessageFinder
 from actors.history import HistoryExporter
 from actors.inbox import ACTOR_EVENTS, Inbox
@@ -113,7 +113,12 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class SystemReport:
-    """What the System page shows of this process. `queue` is None when it does not answer."""
+    """What the System page shows of this process.
+
+    Attributes:
+        queue: None when it does not answer.
+        unresolved: dead letters that are neither retried nor discarded.
+    """
 
     engine: str
     tracing_on: bool
@@ -123,6 +128,7 @@ class SystemReport:
     queue_engine: str
     queue: Depth | None
     queue_facts: Mapping[str, str]
+    unresolved: LetterCount
     containers: list[ContainerUsage]
     worker: WorkerStats | None
     attendance: Attendance
@@ -253,6 +259,7 @@ class Loom:
             queue_engine=self.mail.engine,
             queue=depth,
             queue_facts=facts,
+            unresolved=await self.dead_letters.count(LetterFilter(UNRESOLVED)),
             containers=usages,
             worker=None if self.worker is None else self.worker.stats(),
             attendance=await self.presence.seen(),

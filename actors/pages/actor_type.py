@@ -115,7 +115,7 @@ _LABELS = {
     "retrying": "Retrying",
     "suspended": "Suspended",
     "paused": "Paused",
-    "dead": "Dead letters",
+    "dead": "Dead-lettered",
     "seen": "Seen in traces",
 }
 

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from actors import services
-from actors.deadletters import UNRESOLVED, LetterFilter, LetterState
+from actors.deadletters import UNRESOLVED, LetterCount, LetterFilter, LetterState
 from actors.pages.asking import may_resolve
 from actors.pages.letter_rows import LetterRow, with_fates
 from storage import InvalidQuery, StorageError
@@ -77,12 +77,16 @@ class LettersPage:
     """What the template shows. `problem` says why there is no list.
 
     Attributes:
+        total: how many match, those of other pages included; None when nobody could tell.
+        unresolved: whether only unresolved ones are listed.
         group: where all that match are retried; "" where there is nothing to retry.
         moving: whether a retry that is shown is still to be handled.
     """
 
     form: LettersForm
     rows: list[LetterRow]
+    total: LetterCount | None
+    unresolved: bool
     place: Place
     problem: str
     group: str
@@ -97,12 +101,13 @@ async def dead_letters(request: HttpRequest) -> HttpResponse:
     """Show dead letters, the latest first; with htmx, only the table."""
     form = LettersForm(request.GET)
     criteria = letter_filter(request.GET, _STATES.get(form.data.get("state", ""), ()))
-    rows, next_cursor, problem = [], None, ""
+    rows, total, next_cursor, problem = [], None, None, ""
     try:
         page = await services.current().redrive.find(
             criteria, cursor=cursor_of(request), limit=PAGE
         )
         rows, next_cursor = await with_fates(page.letters), page.cursor
+        total = await services.current().redrive.count(criteria)
     except InvalidQuery:
         problem = "This page of the list does not exist any more. Start again from the newest."
     except StorageError as error:
@@ -113,6 +118,8 @@ async def dead_letters(request: HttpRequest) -> HttpResponse:
     shown = LettersPage(
         form=form,
         rows=rows,
+        total=total,
+        unresolved=criteria.states == UNRESOLVED,
         place=place(request, next_cursor),
         problem=problem,
         group=f"{address}?{urlencode(grouped)}" if waits else "",

@@ -21,7 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from actors import services
-from actors.deadletters import UNRESOLVED, DeadLetter, LetterFilter
+from actors.deadletters import COUNTED, UNRESOLVED, DeadLetter, LetterFilter
 from actors.errors import ActorError
 from actors.pages.access import write_down_all
 from actors.pages.asking import may_resolve, may_see_payloads, need_may_resolve
@@ -33,8 +33,6 @@ from tracing.pages.who import who_asks
 
 SHOWN = 20
 """Dead letters that the preview lists."""
-COUNTED = 1_000
-"""Dead letters that the preview counts."""
 _BATCH = re.compile(r"[0-9a-f]{12}\Z")
 
 

@@ -13,11 +13,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from actors import services
-from actors.deadletters import LetterFilter, LetterState
+from actors.deadletters import COUNTED, LetterFilter, LetterState
 from actors.pages.asking import may_resolve
 from storage import StorageError
-
-COUNTED = 1_000
 
 
 @dataclass(frozen=True, slots=True)

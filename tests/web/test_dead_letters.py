@@ -233,6 +233,49 @@ async def test_a_discarded_dead_letter_is_told_and_another_one_is_not(
     assert "dead letters resolved" not in text(await client.get(f"/failures/{letter.fingerprint}/"))
 
 
+async def test_numbers_of_dead_letters_agree_or_say_what_they_count(
+    loom: Loom, client: AsyncClient
+) -> None:
+    retried, discarded, _, _ = await jam(loom, "one", "two", "three", "four")
+    await loom.redrive.retry("Press/1", retried.message_id, by="ada")
+    await loom.redrive.discard("Press/1", discarded.message_id, by="ada", reason="a test")
+    await settled(loom)
+    assert loom.writer is not None
+    await loom.writer._rollups.save()
+
+    async def said(page: str) -> str:
+        found = re.sub(r"<[^>]+>", " ", text(await client.get(page)))
+        return " ".join(html.unescape(found).split())
+
+    # What waits for somebody, by the same number everywhere.
+    assert "Unresolved dead letters 2 neither retried nor discarded" in await said("/system/")
+    letters = await said("/dead-letters/")
+    assert "2 unresolved; those that were retried or discarded are under the other" in letters
+    assert "4 match." in await said("/dead-letters/?state=any")
+    assert "Dead letters 2 unresolved" in await said("/actors/Press/1/")
+    counts = f"/dead-letters/counts/?fingerprint={retried.fingerprint}"
+    assert "2 unresolved , 1 retried, 1 discarded" in await said(counts)
+    # What was given up at some time, resolved or not.
+    assert "Kept after their last attempt 4 messages, resolved or not" in await said("/system/")
+    assert "Dead-lettered 4 resolved or not" in await said("/")
+    group = await said(f"/failures/{retried.fingerprint}/")
+    assert "Dead-lettered, resolved or not 4" in group
+    assert "dead-lettered are those that were given up in it, resolved since or not" in (
+        await said("/actors/")
+    )
+
+
+async def test_a_long_list_of_dead_letters_says_how_many_there_are(
+    loom: Loom, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await jam(loom, "one", "two", "three")
+    monkeypatch.setattr("actors.pages.dead_letters.PAGE", 2)
+    page = text(await client.get("/dead-letters/"))
+    assert "<b>3</b> unresolved, 2 of them on this page;" in page
+    monkeypatch.setattr("actors.deadletters.COUNTED", 2)
+    assert "<b>2 or more</b> unresolved;" in text(await client.get("/dead-letters/"))
+
+
 async def test_a_retry_that_failed_again_leads_to_its_own_dead_letter(
     loom: Loom, client: AsyncClient
 ) -> None:

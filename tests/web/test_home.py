@@ -81,7 +81,7 @@ async def test_the_numbers_are_those_of_what_ran(loom: Loom, client: AsyncClient
     assert f"{total.handled} handled" in tile(page, "Messages")
     assert f"2 of {total.handled}" in tile(page, "Failed attempts")
     assert "nothing before" in tile(page, "Failed attempts")
-    assert tile(page, "Dead letters").startswith("Dead letters 1 ")
+    assert tile(page, "Dead-lettered").startswith("Dead-lettered 1 resolved or not ")
     data = data_of(page)
     assert sum(data["handled"]) == total.handled
     assert sum(data["failed"]) == 2
