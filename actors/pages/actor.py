@@ -28,6 +28,7 @@ from actors.pages.payload import json_object
 from actors.queues.port import MailboxState
 from actors.waiting import Wait
 from storage import StorageError
+from tracing.pages.acting import acts_from
 from tracing.pages.ranges import DEFAULT, chosen
 
 FRESH_US = 20_000_000
@@ -127,7 +128,7 @@ async def actor(request: HttpRequest, actor_type: str, key: str) -> HttpResponse
     return await _show(request, actor_type, key)
 
 
-@require_POST
+@acts_from("actors:actor")
 async def send_event(request: HttpRequest, actor_type: str, key: str) -> HttpResponse:
     """Send the event that a turn waits for. What is sent first to one wait counts."""
     actor_id = asked_actor(actor_type, key)

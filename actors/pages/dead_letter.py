@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from actors import services
 from actors.deadletters import DeadLetter
@@ -23,6 +23,7 @@ from actors.pages.letter_rows import LetterRow, in_words, letter_address
 from actors.pages.letter_rows import with_fates as rows_of
 from actors.pages.payload import editable, json_object
 from storage import StorageError
+from tracing.pages.acting import acts_from
 from tracing.pages.groups import group_address
 from tracing.pages.who import who_asks
 
@@ -94,7 +95,7 @@ async def dead_letter(
     return await _show(request, actor_type, key, message_id)
 
 
-@require_POST
+@acts_from("actors:dead-letter")
 async def retry(request: HttpRequest, actor_type: str, key: str, message_id: str) -> HttpResponse:
     """Send the message again; with a `payload`, that instead of its own."""
     actor_id = await _may_act(request, actor_type, key)
@@ -127,7 +128,7 @@ async def retry(request: HttpRequest, actor_type: str, key: str, message_id: str
     return redirect(letter_address(actor_id, message_id))
 
 
-@require_POST
+@acts_from("actors:dead-letter")
 async def discard(request: HttpRequest, actor_type: str, key: str, message_id: str) -> HttpResponse:
     """Let the message go; takes a reason."""
     actor_id = await _may_act(request, actor_type, key)

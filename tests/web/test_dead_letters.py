@@ -342,6 +342,20 @@ async def test_what_cannot_be_edited_says_why(
     assert "Neither the queue nor" in text(await client.get(f"{address(gone)}?edit=1"))
 
 
+async def test_the_address_of_a_refused_form_leads_back_when_it_is_loaded(
+    loom: Loom, client: AsyncClient
+) -> None:
+    (letter,) = await jam(loom, "one")
+    for act, form in (("retry/", {"payload": "no JSON"}), ("discard/", {"reason": ""})):
+        refused = f"{address(letter)}{act}"
+        assert (await client.post(refused, form)).status_code == 422
+        again = await client.get(refused)
+        assert (again.status_code, again["Location"]) == (302, address(letter))
+        assert (await client.head(refused)).status_code == 302
+        assert (await client.put(refused)).status_code == 405
+    assert await state_of(loom, letter) is LetterState.OPEN
+
+
 async def test_discarding_takes_a_reason_and_can_be_read_later(
     loom: Loom, client: AsyncClient
 ) -> None:
@@ -517,7 +531,8 @@ async def test_posts_need_a_csrf_token_and_gets_change_nothing(
     for act in (f"{address(letter)}retry/", f"{address(letter)}discard/", "/dead-letters/retry/"):
         assert (await strict.post(act, {"reason": "x"})).status_code == 403
     for act in ("retry/", "discard/"):
-        assert (await strict.get(f"{address(letter)}{act}")).status_code == 405
+        response = await strict.get(f"{address(letter)}{act}")
+        assert (response.status_code, response["Location"]) == (302, address(letter))
     assert await state_of(loom, letter) is LetterState.OPEN
 
 

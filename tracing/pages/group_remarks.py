@@ -6,9 +6,9 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.views.decorators.http import require_POST
 
 from tracing.models import FailureRemark
+from tracing.pages.acting import acts_from
 from tracing.pages.group import Refused, show
 from tracing.pages.groups import group_address, is_group
 from tracing.pages.who import who_asks
@@ -21,7 +21,7 @@ _SAID = {
 }
 
 
-@require_POST
+@acts_from("tracing:failure-group")
 async def remark(request: HttpRequest, fingerprint: str) -> HttpResponse:
     """Keep a remark of a `kind`; a note has `text`, and an empty one takes the last away."""
     user = await request.auser()
