@@ -114,7 +114,7 @@ def effects_of(span: Span) -> Effects:
     for ref, receiver in receivers.items():
         if ref not in told:
             found.sent.append(Sent(receiver.events[0], ref, receiver))
-    found.waits.extend(_waits(span.events))
+    found.waits.extend(waits_of(span.events))
     found.sagas.extend(_sagas(span.events))
     return found
 
@@ -137,8 +137,8 @@ _ENDS: dict[str, WaitEnd] = {
 }
 
 
-def _waits(events: Iterable[Event]) -> list[Wait]:
-    """Pair beginnings with ends: those of one name end in the order in which they began."""
+def waits_of(events: Iterable[Event]) -> list[Wait]:
+    """Return the waits of a turn: those of one name end in the order in which they began."""
     waits: list[Wait] = []
     opened: dict[str, list[int]] = {}
     for event in events:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tracing.registry import SpanKind
 from tracing.summary import TraceStatus
+from tracing.suspended import Suspension, is_suspended, only_waits, suspensions
 from tracing.tree import Span, TraceTree
 
 
@@ -28,7 +29,11 @@ def sentence(tree: TraceTree) -> list[Word]:
     summary = tree.summary
     count = _count(len(messages), "message")
     if summary.status is TraceStatus.RUNNING:
-        waiting = [span for span in messages if span.end_ns is None and span.errors]
+        waiting = [
+            span
+            for span in messages
+            if span.end_ns is None and span.errors and not is_suspended(span)
+        ]
         if waiting:
             span = waiting[0]
             return [
@@ -38,9 +43,11 @@ def sentence(tree: TraceTree) -> list[Word]:
                 Word(f" and will be tried again: {_count(span.tries, 'attempt')} so far, "),
                 Word(span.error_type or "", True),
             ]
+        if only_waits(messages):
+            return [Word(summary.root, True), *_suspended(suspensions(messages))]
         return [
             Word(summary.root, True),
-            Word(f" is running: {count} so far, {summary.pending} open"),
+            Word(f" is running: {count} so far, {summary.pending:,} open"),
         ]
     if summary.status is TraceStatus.RECOVERED:
         return [
@@ -48,6 +55,17 @@ def sentence(tree: TraceTree) -> list[Word]:
             Word(f" completed after {_count(summary.errors, 'failed attempt')}: {count} handled"),
         ]
     return [Word(summary.root, True), Word(f" completed: {count} handled")]
+
+
+def _suspended(waits: list[Suspension]) -> list[Word]:
+    first = waits[0]
+    words = [Word(" is suspended: "), Word(first.span.actor or "", True)]
+    if first.for_event:
+        words += [Word(" waits for the event "), Word(first.event, True)]
+    else:
+        words.append(Word(" waits for an answer" if first.for_answer else " waits for a time"))
+    others = len(waits) - 1
+    return [*words, Word(f", and {_count(others, 'other wait')}")] if others else words
 
 
 def _failure(dead: list[Span], messages: list[Span]) -> list[Word]:

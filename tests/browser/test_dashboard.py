@@ -143,3 +143,17 @@ def test_without_scripts_everything_can_still_be_read(browser: Browser, site: st
     page.locator("#waterfall tbody tr", has_text="reserve").locator(".w-link").click()
     expect(page.locator(".error-text")).to_contain_text("slide rule is no longer made")
     context.close()
+
+
+def test_the_trace_of_a_run_that_waits_leads_to_where_it_is_decided(
+    watched: Watched, site: str
+) -> None:
+    page = watched.page
+    open_trace(page, site, "loan-approval", status="running")
+    expect(page.locator("h1")).to_contain_text("waits for the event decision")
+    lasts = page.locator("[data-so-far]")
+    before = lasts.inner_text()
+    # It goes on without anything being loaded.
+    expect(lasts).not_to_have_text(before, timeout=5_000)
+    page.get_by_role("link", name="Send decision").click()
+    expect(page.get_by_role("button", name="Approve")).to_be_in_viewport()

@@ -18,10 +18,13 @@ from tracing.reader import is_trace_id
 from tracing.registry import SpanKind
 from tracing.rows import WINDOW, first_row
 from tracing.summary import Summary
+from tracing.suspended import Suspension, only_waits, suspensions
 from tracing.tree import TraceTree
 from tracing.waterfall import Waterfall, lay_out
 from tracing.words import Word, sentence
 
+MOST_WAITS = 5
+"""Waits that the header names."""
 FIRST_ROWS = 120
 """Rows that the page itself holds, readable without scripts; those fetch the others."""
 
@@ -65,6 +68,10 @@ class TraceView:
     live: bool
     marks: tuple[tuple[str, int], ...]
     """Labels of the time axis: position in per cent and nanoseconds from the start."""
+    suspended: bool = False
+    """Whether it goes on only when what it waits for comes."""
+    waits: tuple[Suspension, ...] = ()
+    more_waits: int = 0
     workflow: str = ""
     """The workflow that the trace is a run of, where it is one from its beginning."""
     source: Source = "stored"
@@ -137,6 +144,8 @@ def view_of(request: HttpRequest, tree: TraceTree, source: Source = "stored") ->
     selected, asked = selected_span(request), asked_row(request)
     total = tree.summary.duration_ns
     first = first_row(tree, selected, asked, WINDOW)
+    live = source == "stored" and tree.summary.live
+    waits = suspensions(tree.spans) if live else []
     return TraceView(
         summary=tree.summary,
         sentence=sentence(tree),
@@ -144,7 +153,10 @@ def view_of(request: HttpRequest, tree: TraceTree, source: Source = "stored") ->
         notices=tree.notices,
         errors=len(tree.failing),
         selected=selected or "",
-        live=source == "stored" and tree.summary.live,
+        live=live,
+        suspended=live and only_waits(tree.spans),
+        waits=tuple(waits[:MOST_WAITS]),
+        more_waits=len(waits[MOST_WAITS:]),
         marks=tuple((f"{quarter * 25}%", total * quarter // 4) for quarter in range(5)),
         workflow=_workflow(tree),
         source=source,

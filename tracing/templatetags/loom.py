@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,11 +13,18 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from tracing.jsontree import BRIEF, FULL, SMALL, Budget, plain, tree_lines, visible
+from tracing.summary import Summary
 
 register = template.Library()
 
 SPARK_BARS = 31
-_UNITS = ((60_000_000_000, "min"), (1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
+_SHORT = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
+_UNITS = (
+    (86_400_000_000_000, "d"),
+    (3_600_000_000_000, "h"),
+    (60_000_000_000, "min"),
+    *_SHORT,
+)
 
 
 @register.filter
@@ -33,9 +41,23 @@ def duration(nanoseconds: int | None) -> str:
 
 
 @register.filter
+def lasted(trace: Summary) -> SafeString | str:
+    """Write how long a trace took, or how long it has run so far; a script may keep that going."""
+    if not trace.live:
+        return duration(trace.duration_ns)
+    so_far = max(trace.duration_ns, time.time_ns() - trace.started_ns)
+    return format_html(
+        '<span data-so-far="{}" title="The latest event came after {}">{} so far</span>',
+        trace.started_ns // 1_000_000,
+        duration(trace.duration_ns),
+        duration(so_far),
+    )
+
+
+@register.filter
 def decade(nanoseconds: int) -> str:
     """Write a power of ten of nanoseconds as the mark of a scale: 1 ms, 10 s, 100 µs."""
-    for size, unit in ((1_000_000_000, "s"), *_UNITS[2:]):
+    for size, unit in _SHORT:
         if nanoseconds >= size:
             return f"{nanoseconds // size:,} {unit}"
     return f"{nanoseconds} ns"

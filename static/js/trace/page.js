@@ -13,7 +13,7 @@ import { Panel } from "./panel.js";
 import { Scale } from "./scale.js";
 import { Tabs } from "./tabs.js";
 import { Travel } from "./travel.js";
-import { count, element } from "./words.js";
+import { count, duration, element } from "./words.js";
 
 const root = document.getElementById("trace");
 const { address = null, rows: rowsAddress } = root.dataset;
@@ -191,6 +191,12 @@ function showLive(status) {
   }
 }
 
+function goOn() {
+  for (const box of root.querySelectorAll("[data-so-far]")) {
+    box.textContent = `${duration((Date.now() - Number(box.dataset.soFar)) * 1e6)} so far`;
+  }
+}
+
 root.addEventListener("click", (event) => {
   const { target } = event;
   const on = (name) => target.closest(`[data-${name}]`);
@@ -254,7 +260,10 @@ async function start() {
   travel.restore();
   root.dataset.ready = "";
   if (state.path) showPath();
-  if (address && running()) new Live(`${address}stream/`, refresh, showLive).start();
+  if (address && running()) {
+    new Live(`${address}stream/`, refresh, showLive).start();
+    setInterval(goOn, 1_000);
+  }
 }
 
 start();

@@ -1,6 +1,6 @@
 // How durations and numbers are written, as the server writes them.
 
-const UNITS = [[60e9, "min"], [1e9, "s"], [1e6, "ms"], [1e3, "µs"]];
+const UNITS = [[86400e9, "d"], [3600e9, "h"], [60e9, "min"], [1e9, "s"], [1e6, "ms"], [1e3, "µs"]];
 
 export function duration(nanoseconds) {
   const size = Math.abs(nanoseconds);
