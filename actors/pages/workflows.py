@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -25,6 +26,7 @@ from actors.runtime import Started
 from actors.workflow import Workflow
 from storage import StorageError
 from tracing.middleware import trace_of
+from tracing.pages.awaited import query_of
 
 WAITING = 5
 """Actors with a suspended turn that a card names."""
@@ -109,6 +111,7 @@ async def _run(request: HttpRequest, found: Workflow) -> HttpResponse:
     # Several runs are a trace each.
     request_trace = trace_of(request) if wanted == 1 else None
     runs: list[Started] = []
+    begun_ns = time.time_ns()
     status = 422
     try:
         payload = msgspec.to_builtins(msgspec.convert(form.cleaned_data, found.input_type))
@@ -136,7 +139,7 @@ async def _run(request: HttpRequest, found: Workflow) -> HttpResponse:
             " traces before you try again."
         )
     else:
-        return _landed(request, found, runs)
+        return _landed(request, found, runs, begun_ns)
     return await _show(request, found, form, times, problem=problem, status=status)
 
 
@@ -144,11 +147,15 @@ def _started(runs: list[Started], wanted: int) -> str:
     return f"{len(runs)} of {wanted} runs were started." if runs else "Nothing was started."
 
 
-def _landed(request: HttpRequest, found: Workflow, runs: list[Started]) -> HttpResponse:
+def _landed(
+    request: HttpRequest, found: Workflow, runs: list[Started], begun_ns: int
+) -> HttpResponse:
     if len(runs) > 1:
-        messages.info(request, f"{len(runs)} runs of {found.title} were started.")
+        traced = sum(run.trace_id is not None for run in runs)
+        not_traced = "" if traced == len(runs) else f" {len(runs) - traced} of them are not traced."
+        messages.info(request, f"{len(runs)} runs of {found.title} were started.{not_traced}")
         asked = urlencode({"type": found.actor_type, "since": "1h"})
-        return redirect(f"{reverse('tracing:traces')}?{asked}")
+        return redirect(f"{reverse('tracing:traces')}?{asked}&{query_of(traced, begun_ns)}")
     (run,) = runs
     if run.trace_id is not None:
         return redirect(f"{reverse('tracing:trace', args=[run.trace_id])}?new=1")

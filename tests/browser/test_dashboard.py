@@ -157,3 +157,23 @@ def test_the_trace_of_a_run_that_waits_leads_to_where_it_is_decided(
     expect(lasts).not_to_have_text(before, timeout=5_000)
     page.get_by_role("link", name="Send decision").click()
     expect(page.get_by_role("button", name="Approve")).to_be_in_viewport()
+
+
+def test_runs_that_were_started_together_appear_and_end_in_the_list(
+    watched: Watched, site: str
+) -> None:
+    page = watched.page
+    page.goto(f"{site}/workflows/order/")
+    page.get_by_label("Restocked after").fill("1")
+    page.get_by_label("Times").fill("3")
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_url(re.compile(r"/traces/\?"))
+    begun = int(re.findall(r"begun=(\d+)", page.url)[0])
+    page.evaluate("() => { window.loomStayed = true; }")
+    fresh = page.locator("#results tbody tr", has=page.locator(".status.recovered"))
+    expect(page.locator("#results")).not_to_contain_text("here so far", timeout=10_000)
+    expect(page.locator(".awaited[hx-get]")).to_have_count(0, timeout=15_000)
+    times = fresh.locator("time").evaluate_all("all => all.map((one) => Date.parse(one.dateTime))")
+    assert sum(time >= begun for time in times) == 3
+    assert page.evaluate("() => window.loomStayed")
+    expect(page.locator(".newer-pill")).to_have_count(0)

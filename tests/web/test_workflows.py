@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -13,6 +14,7 @@ from actors.samples import WORKFLOWS
 from loomweb.wiring import Loom
 from tests.web.conftest import HTMX, settled, text
 from tracing import TraceStatus
+from tracing.pages import awaited
 
 DEFAULTS: dict[str, dict[str, object]] = {
     "loan-application": {
@@ -161,6 +163,40 @@ async def test_one_click_starts_as_many_runs_as_are_asked_for(
     listed = text(await client.get(response.headers["Location"]))
     assert "4 runs of Deep chain were started." in listed
     assert listed.count("row-link") == 4
+    # All are here and have ended: there is nothing to wait for.
+    assert "here so far" not in listed
+    assert 'hx-trigger="load delay' not in listed
+
+
+async def test_the_list_waits_for_runs_that_were_just_started(
+    loom: Loom, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = time.time_ns() // 1_000_000
+    address = f"/traces/?type=LoanApproval&runs=3&begun={begun}"
+    await loom.runtime.start(WORKFLOWS["loan-approval"], {})
+    await settled(loom, suspended=1)
+    some = text(await client.get(address))
+    assert "1 of the 3 runs is here so far; the others appear by themselves." in some
+    again = f'hx-get="{address.replace("&", "&amp;")}" hx-trigger="load delay:1s"'
+    assert again in some
+    assert again in text(await client.get(address, headers=HTMX))
+    for _ in range(2):
+        await loom.runtime.start(WORKFLOWS["loan-approval"], {})
+    await settled(loom, suspended=3)
+    assert "3 of them still run." in text(await client.get(address))
+    # What does not come does not keep the page busy.
+    monkeypatch.setattr(awaited, "PATIENCE_NS", 0)
+    late = text(await client.get(address.replace("runs=3", "runs=4")))
+    assert "3 of the 4 runs are here so far. The others are filtered out" in late
+    assert 'hx-trigger="load delay' not in late
+    none = text(await client.get(f"/traces/?type=Nobody&runs=3&begun={begun}"))
+    assert "No trace matches these filters" in none
+
+
+@pytest.mark.parametrize("query", ["runs=3", "runs=-1&begun=1", "runs=x&begun=y", "runs=0&begun=1"])
+async def test_a_malformed_wait_for_runs_is_none(client: AsyncClient, query: str) -> None:
+    page = text(await client.get(f"/traces/?{query}"))
+    assert 'class="awaited"' not in page
 
 
 @pytest.mark.parametrize("times", ["0", "101", "many", ""])

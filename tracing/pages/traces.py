@@ -19,6 +19,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from tracing import services
 from tracing.filters import TraceFilter, TracePage
+from tracing.pages.awaited import Awaited, awaited
 from tracing.pages.listing import PAGE, Place, ask, cursor_of, place, render_list
 from tracing.pages.ranges import CHOICES, since_ns
 from tracing.pages.scatter import Scatter, scatter, with_more
@@ -98,6 +99,8 @@ class TracesPage:
     """Above the first page alone."""
     newer: str | None
     """Where to ask whether newer traces match; None when nothing newer can."""
+    awaited: Awaited | None = None
+    """Runs that somebody has just started."""
     nav: str = "traces"
 
     @property
@@ -153,6 +156,7 @@ async def traces(request: HttpRequest) -> HttpResponse:
             _between(request),
             _scatter(drawn, criteria, now_ns) if first else None,
             _newer(request, page, criteria, now_ns) if first else None,
+            awaited(request, page.traces) if first else None,
         ),
     )
 
