@@ -163,7 +163,7 @@ async def test_what_nobody_takes_and_what_is_paused_comes_first_among_the_stuck(
 
 async def age(loom: Loom, actor_id: str) -> None:
     """Let a ready mailbox have waited for a minute."""
-    await loom._database.write(
+    await loom._stores.database.write(
         lambda c: (
             c.execute(
                 "UPDATE queue_mailboxes SET next_at = next_at - 60000000 WHERE actor_id = ?",

@@ -241,7 +241,7 @@ async def test_numbers_of_dead_letters_agree_or_say_what_they_count(
     await loom.redrive.discard("Press/1", discarded.message_id, by="ada", reason="a test")
     await settled(loom)
     assert loom.writer is not None
-    await loom.writer._rollups.save()
+    await loom.writer.flush()
 
     async def said(page: str) -> str:
         found = re.sub(r"<[^>]+>", " ", text(await client.get(page)))
