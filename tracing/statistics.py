@@ -18,7 +18,7 @@ class Line:
     Attributes:
         actor_type: of the actors it happened to or for; "" where there is none.
         spans: how many there are.
-        errors: failed events of these spans, retried ones included.
+        failing: how many of them failed, or had an attempt that did.
         total_ns: time spent handling: all attempts, open ones until the trace's end; for web
             requests, runs and spans of other services, from start to end.
         self_ns: that time without what a child took meanwhile: of messages and activities, a child
@@ -33,7 +33,7 @@ class Line:
     actor_type: str
     name: str
     spans: int
-    errors: int
+    failing: int
     total_ns: int
     self_ns: int
     waiting_ns: int
@@ -65,7 +65,7 @@ class _Sums:
     """The numbers of a line while its spans are added up."""
 
     spans: int = 0
-    errors: int = 0
+    failing: int = 0
     total_ns: int = 0
     self_ns: int = 0
     waiting_ns: int = 0
@@ -86,7 +86,7 @@ class _Sums:
                 total += took
                 busy.append((segment.start_ns, segment.end_ns))
         self.spans += 1
-        self.errors += span.errors
+        self.failing += span.errors > 0
         self.total_ns += total
         self.self_ns += total - _overlap(busy, _children(span, ended))
         self.longest_ns = max(self.longest_ns, total)

@@ -131,7 +131,7 @@ def test_groups_follow_the_filters_without_a_reload(watched: Watched, site: str)
     page.get_by_label("Actor type").fill("ChainLink")
     expect(groups).to_have_count(1)
     expect(page.locator("#results a.row-link")).to_have_count(1)
-    page.get_by_label("Failed").select_option("15m")
+    page.get_by_label("Failed", exact=True).select_option("15m")
     expect(page.locator("#groups h2")).to_contain_text("last 15 minutes")
     assert page.evaluate("() => window.loomStayed") is True
     # The number of failures leads to them; the row leads to the group's own page.

@@ -141,7 +141,7 @@ def test_a_window_says_so_and_errors_outside_of_it_open_theirs(
     page.wait_for_url(re.compile("span="))
     page.wait_for_selector("#trace[data-ready]", state="attached")
     expect(selected(page)).to_be_in_viewport()
-    expect(page.locator("[data-error-count]")).to_have_text(re.compile(r"\d+ of 62 errors"))
+    expect(page.locator("[data-error-count]")).to_have_text(re.compile(r"\d+ of 62 failing"))
 
 
 def test_siblings_that_are_alike_are_one_row_until_one_is_chosen(
@@ -204,13 +204,13 @@ def test_errors_are_counted_and_stepped_through(watched: Watched, traces: str) -
     page = watched.page
     go(page, f"{traces}/{SMALL}/")
     count = page.locator("[data-error-count]")
-    expect(count).to_have_text("2 with errors")
+    expect(count).to_have_text("2 failing spans")
     page.keyboard.press("e")
-    expect(count).to_have_text("1 of 2 errors")
-    page.get_by_role("button", name="Next error").click()
-    expect(count).to_have_text("2 of 2 errors")
+    expect(count).to_have_text("1 of 2 failing")
+    page.get_by_role("button", name="Next failing span").click()
+    expect(count).to_have_text("2 of 2 failing")
     page.keyboard.press("E")
-    expect(count).to_have_text("1 of 2 errors")
+    expect(count).to_have_text("1 of 2 failing")
     expect(page.locator("#panel .bad").first).to_have_text("failed")
 
 
@@ -345,7 +345,7 @@ def test_keys_are_told_and_the_link_is_copied(watched: Watched, traces: str) -> 
     go(page, f"{traces}/{SMALL}/")
     page.keyboard.press("?")
     dialog = page.get_by_role("dialog")
-    for key in ("next, previous error", "find:", "fit the whole trace"):
+    for key in ("next, previous failing span", "find:", "fit the whole trace"):
         expect(dialog).to_contain_text(key)
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()

@@ -56,7 +56,7 @@ def test_waiting_attempts_and_backoff_are_told_apart() -> None:
         actor_type="Order",
         name="place",
         spans=1,
-        errors=1,
+        failing=1,
         total_ns=5 * MS,
         self_ns=5 * MS,
         waiting_ns=MS,
@@ -159,7 +159,7 @@ def test_the_statistics_of_any_events_add_up(events: list[Event]) -> None:
     path = sum(segment.end_ns - segment.start_ns for segment in critical_path(tree))
     assert sum(one.critical_ns for one in found) == path
     assert sum(one.spans for one in found) == len(tree.spans)
-    assert sum(one.errors for one in found) == sum(span.errors for span in tree.spans)
+    assert sum(one.failing for one in found) == len(tree.failing)
     assert [one.self_ns for one in found] == sorted((one.self_ns for one in found), reverse=True)
     assert len({(one.kind, one.actor_type, one.name) for one in found}) == len(found)
     for one in found:

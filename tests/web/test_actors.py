@@ -208,7 +208,7 @@ async def test_every_type_has_its_numbers_and_its_place_in_the_queue(
     def cell(name: str, label: str) -> str:
         return re.sub(r"<[^>]+>", "", dict(cells[name])[label]).strip()
 
-    assert cell("Till", "Failed") == "1 · 100%"
+    assert cell("Till", "Failed attempts") == "1 · 100%"
     assert cell("Till", "Actors") == "3"
     assert cell("Till", "Retrying") == "1"
     assert cell("Till", "Suspended") == "2"

@@ -259,7 +259,7 @@ async def test_numbers_of_dead_letters_agree_or_say_what_they_count(
     assert "Kept after their last attempt 4 messages, resolved or not" in await said("/system/")
     assert "Dead-lettered 4 resolved or not" in await said("/")
     group = await said(f"/failures/{retried.fingerprint}/")
-    assert "Dead-lettered, resolved or not 4" in group
+    assert "Dead-lettered 4 resolved or not" in group
     assert "dead-lettered are those that were given up in it, resolved since or not" in (
         await said("/actors/")
     )

@@ -332,3 +332,24 @@ async def test_readiness_is_refused_when_the_queue_does_not_answer(
     response = await client.get("/readyz")
     assert response.status_code == 503
     assert "secret" not in text(response)
+
+
+async def test_failed_attempts_and_failing_spans_are_told_apart_and_agree(
+    loom: Loom, client: AsyncClient
+) -> None:
+    # Two failed attempts at one message, in a run that is well in the end.
+    await loom.runtime.start(WORKFLOWS["order"], {"restocked_after": 2})
+    (trace,) = await settled(loom)
+    assert trace.errors > 1
+    row = text(await client.get("/traces/")).split("<tbody>")[1].split("</tr>")[0]
+    assert f'data-label="Failed attempts">{trace.errors}</td>' in row
+    page = text(await client.get(f"/traces/{trace.trace_id}/"))
+    head = page.split('class="trace-facts"')[1].split("</header>")[0]
+    assert f"; {trace.errors} failed attempts at messages" in head
+    tree = await loom.reconstructor.reconstruct(trace.trace_id)
+    assert tree is not None
+    failing = len(tree.failing)
+    assert failing != trace.errors
+    assert f">{failing} failing span" in head
+    statistics = text(await client.get(f"/traces/{trace.trace_id}/statistics/"))
+    assert sum(map(int, re.findall(r'data-label="Failing">(\d+)<', statistics))) == failing

@@ -62,8 +62,8 @@ class TraceView:
     sentence: list[Word]
     waterfall: Waterfall
     notices: list[str]
-    errors: int
-    """Spans with errors of their own."""
+    failing: int
+    """Spans that failed, or of which an attempt did."""
     selected: str
     live: bool
     marks: tuple[tuple[str, int], ...]
@@ -151,7 +151,7 @@ def view_of(request: HttpRequest, tree: TraceTree, source: Source = "stored") ->
         sentence=sentence(tree),
         waterfall=lay_out(tree, selected=selected, first=asked, window=FIRST_ROWS),
         notices=tree.notices,
-        errors=len(tree.failing),
+        failing=len(tree.failing),
         selected=selected or "",
         live=live,
         suspended=live and only_waits(tree.spans),

@@ -33,7 +33,7 @@ const button = (name) => root.querySelector(`[data-${name}]`);
 let etag = null;
 
 chooser.changed = () => {
-  countErrors();
+  countFailing();
   finder.count();
   tabs.redraw();
   toggles();
@@ -112,15 +112,16 @@ function foldAll() {
   toggles();
 }
 
-function countErrors() {
+function countFailing() {
   const box = root.querySelector("[data-error-count]");
   if (!box) return;
   const all = Number(box.dataset.errorCount);
   const ids = [...new Set(view.trace.doc.errors.map((error) => error[1]))];
   const at = ids.indexOf(view.selected);
-  box.textContent = at < 0 ? `${count(all)} with errors` : `${count(at + 1)} of ${count(all)} errors`;
+  const spans = `${count(all)} failing span${all === 1 ? "" : "s"}`;
+  box.textContent = at < 0 ? spans : `${count(at + 1)} of ${count(all)} failing`;
   // So that what follows does not move when the number changes.
-  box.style.minInlineSize = `${`${count(all)} of ${count(all)} errors`.length}ch`;
+  box.style.minInlineSize = `${Math.max(spans.length, `${count(all)} of ${count(all)} failing`.length)}ch`;
 }
 
 function showWindow() {
@@ -172,7 +173,7 @@ async function refresh() {
     old.replaceWith(fresh.content);
     const pill = root.querySelector(".live");
     if (pill && shown) pill.textContent = shown;
-    countErrors();
+    countFailing();
   }
   return running();
 }
