@@ -15,6 +15,8 @@ from storage.spec import ContainerSpec, check_path
 
 Encoded = str | int | float | None
 _PLAIN = re.compile(r"[A-Za-z0-9_. -]*\Z")
+_NOT_TEXT = (0xD800, 0x110000)
+"""What follows a code point and is none: a surrogate, and the end."""
 _EDGE = "\x1f"
 """Stands around each element of an array; JSON text never holds it."""
 
@@ -199,9 +201,12 @@ def _condition(spec: ContainerSpec, where: Where) -> tuple[str, Sequence[Scalar]
     if where.op == "prefix":
         # A range can use the index; LIKE and GLOB cannot with a bound value.
         text = str(value)
+        bounds, ends = f"{expression} >= ?", [text]
+        if text and (past := ord(text[-1]) + 1) not in _NOT_TEXT:
+            bounds, ends = f"{bounds} AND {expression} < ?", [text, text[:-1] + chr(past)]
         return (
-            f"({expression} >= ? AND substr({expression}, 1, ?) = ?)",
-            [text, len(text), text],
+            f"({bounds} AND substr({expression}, 1, ?) = ?)",
+            [*ends, len(text), text],
         )
     return f"{expression} {where.op} ?", [value]
 

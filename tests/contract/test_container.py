@@ -326,6 +326,10 @@ async def test_filters_combine_and_never_match_what_lacks_the_path(orders: Conta
     assert await ids(Where("state", "in", ("closed", "lost"))) == ["o-0003"]
     assert await ids(Where("state", "=", "open' OR 1=1 --")) == []
     assert await ids(Where("state", "prefix", "%")) == []
+    assert await ids(Where("state", "prefix", "")) == ["o-0001", "o-0002", "o-0003"]
+    for number, odd in enumerate(("a\ud7ff!", "a\U0010ffff!", "a\ue000"), 5):
+        await orders.create(order(number, state=odd))
+        assert await ids(Where("state", "prefix", odd[:2])) == [f"o-{number:04d}"]
     assert await ids(Where("state", "=", "open"), Where("tags", "contains", "a")) == ["o-0001"]
 
 

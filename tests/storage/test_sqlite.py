@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sqlite3
 import subprocess
@@ -140,6 +141,27 @@ async def test_the_lists_of_the_product_are_read_from_an_index_without_sorting(
     # SEARCH, not SCAN: it begins where the range, the key or the cursor says.
     assert plan[0].startswith("SEARCH")
     assert "USING INDEX" in plan[0]
+    await database.close()
+
+
+BEGINNINGS = [
+    (TRACE_EVENTS, Query((Where("trace_id", "prefix", "0a1b"), Where("id", "prefix", "0a1b")))),
+    (TRACE_EVENTS, Query((Where("correlation", "prefix", "0a1b"), Where("startedAt", ">", 0)))),
+    (ACTOR_JOURNALS, Query((Where("messageId", "prefix", "0a1b"),))),
+]
+
+
+@pytest.mark.parametrize(("spec", "query"), BEGINNINGS)
+async def test_what_begins_so_is_read_from_an_index_from_where_it_begins_to_where_it_ends(
+    tmp_path: Path, spec: ContainerSpec, query: Query
+) -> None:
+    database = Database(tmp_path / "plan.db")
+    await SqliteStore(database).container(spec)
+    text, parameters = translate.select(spec, query, now=1_800_000_000)
+    plan = await database.read(
+        lambda c: [row[3] for row in c.execute(f"EXPLAIN QUERY PLAN {text}", parameters)]
+    )
+    assert re.match(r"SEARCH .* USING INDEX \S+ \((\S+)>\? AND \1<\?\)", plan[0]), plan
     await database.close()
 
 
