@@ -10,6 +10,9 @@ from actors.journal import Journal, JournalRecord
 from actors.message import Message
 from storage import Container
 
+MOST = 20
+"""Journal records that are looked at for ids that begin alike; a message may have several."""
+
 
 @dataclass(frozen=True, slots=True)
 class MessageFound:
@@ -56,6 +59,14 @@ class MessageFinder:
         if trace is None:
             return MessageFound(message.actor_id, None, None)
         return MessageFound(message.actor_id, trace.trace_id, trace.span_id)
+
+    async def beginning_with(self, prefix: str) -> list[str]:
+        """Return ids that begin so, of messages that were handled; not more than `MOST`.
+
+        Raises:
+            storage.StorageError: the store does not answer.
+        """
+        return await self._journal.message_ids(prefix, limit=MOST)
 
     async def first(self, run: str) -> Message | None:
         """Return the message that began a run; None when it has expired, or was never archived.

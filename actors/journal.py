@@ -272,3 +272,13 @@ class Journal:
             Query(where=(Where("messageId", "=", message_id),), limit=1)
         )
         return next((JournalRecord.from_document(found.body) for found in page.documents), None)
+
+    async def message_ids(self, prefix: str, *, limit: int) -> list[str]:
+        """Return ids that begin so of messages whose turns left records, of the first `limit`.
+
+        Asks every partition, as `find` does.
+        """
+        page = await self._container.query(
+            Query((Where("messageId", "prefix", prefix),), limit=limit)
+        )
+        return list(dict.fromkeys(found.body["messageId"] for found in page.documents))

@@ -33,9 +33,9 @@ async def lead(loom: Loom, asked: str) -> str | None:
     held = _HELD.match(rest)
     if held and held["container"] in loom.containers:
         by_message = held["container"] in (MESSAGE_ARCHIVE.name, DEAD_LETTERS.name)
-        return await _message(loom, held["id"]) if by_message else await _actor(loom, actor)
+        return await _message(loom, held["id"]) if by_message else await actor_page(loom, actor)
     if "/" in asked:
-        return await _actor(loom, asked)
+        return await actor_page(loom, asked)
     if _TRACE_ID.match(asked.lower()) and await loom.reader.state(asked.lower()) is not None:
         return reverse("tracing:trace", args=[asked.lower()])
     found = await _message(loom, asked) or await _run(loom, asked)
@@ -45,7 +45,12 @@ async def lead(loom: Loom, asked: str) -> str | None:
     return found
 
 
-async def _actor(loom: Loom, actor_id: str) -> str | None:
+async def actor_page(loom: Loom, actor_id: str) -> str | None:
+    """Return the address of an actor, or of the traces that began with it; None for neither.
+
+    Raises:
+        storage.StorageError: a store does not answer.
+    """
     actor_type, _, key = actor_id.partition("/")
     try:
         look = await loom.inspector.look(address(actor_type, key))
@@ -65,7 +70,7 @@ async def _message(loom: Loom, message_id: str) -> str | None:
     if found.trace_id is not None and await loom.reader.state(found.trace_id) is not None:
         query = urlencode({"span": found.span_id})
         return f"{reverse('tracing:trace', args=[found.trace_id])}?{query}"
-    return await _actor(loom, found.actor_id)
+    return await actor_page(loom, found.actor_id)
 
 
 async def _run(loom: Loom, correlation: str) -> str | None:

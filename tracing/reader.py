@@ -12,7 +12,7 @@ import msgspec
 
 from storage import Container, Document, NotFound, Query, Where
 from tracing import legacy, segment
-from tracing.containers import SEGMENT
+from tracing.containers import SEGMENT, SUMMARY
 from tracing.errors import UnreadableSegment
 from tracing.event import Event
 from tracing.failure import Failure, failure_id
@@ -21,6 +21,7 @@ from tracing.pause import collector_paused
 from tracing.registry import REGISTRY
 from tracing.sink import read_summary
 from tracing.spanlog import SpanLog, logs_of
+from tracing.summary import Summary
 from tracing.tally import Tally
 
 _TRACE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{7,63}\Z")
@@ -115,6 +116,30 @@ class TraceReader:
             for document in page.documents
         ]
         return TracePage(summaries, page.cursor)
+
+    async def find_by_prefix(self, prefix: str, *, limit: int) -> list[Summary]:
+        """Return traces whose id, or whose first message's correlation id, begins so; by id."""
+        own, runs = await asyncio.gather(
+            self._container.query(
+                Query(
+                    (Where("trace_id", "prefix", prefix), Where("id", "prefix", prefix)),
+                    limit=limit,
+                )
+            ),
+            # Only summaries have both: the query is one of their index by correlation.
+            self._container.query(
+                Query(
+                    (Where("correlation", "prefix", prefix), Where("startedAt", ">", 0)),
+                    limit=limit,
+                )
+            ),
+        )
+        bodies = {
+            document.body["trace_id"]: document.body
+            for document in (*own.documents, *runs.documents)
+            if document.body.get("k") == SUMMARY
+        }
+        return [Tally.from_document(bodies[id]).summary(id) for id in sorted(bodies)][:limit]
 
     async def find_failures(
         self, criteria: FailureFilter | None = None, *, cursor: str | None = None, limit: int = 50

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 
 from actors.queues import Depth
 from loomweb import overview, wiring
+from loomweb.guess import Guess, guesses
 from loomweb.heatmap import Heatmap, heatmap
 from loomweb.lookup import LONGEST as LONGEST_ID
 from loomweb.lookup import lead
@@ -77,9 +78,15 @@ class HomePage:
 
 @dataclass(frozen=True, slots=True)
 class NowherePage:
-    """Shown for an id that leads nowhere. `problem` says why that is not certain."""
+    """Shown for an id that leads nowhere, or to several places.
+
+    Attributes:
+        guesses: what may have been meant.
+        problem: why it is not certain that there is nothing.
+    """
 
     wanted: str
+    guesses: list[Guess]
     problem: str | None
     nav: str = "home"
 
@@ -115,8 +122,14 @@ async def _go(request: HttpRequest, loom: Loom, wanted: str) -> HttpResponse:
     address, problem = await ask(lead(loom, wanted), None)
     if address is not None:
         return redirect(address)
-    page = NowherePage(wanted, problem)
-    return render(request, "loomweb/nowhere.html", {"page": page}, status=503 if problem else 404)
+    found: list[Guess] = []
+    if problem is None:
+        found, problem = await ask(guesses(loom, wanted), found)
+    if len(found) == 1:
+        return redirect(found[0].address)
+    page = NowherePage(wanted, found, problem)
+    status = 503 if problem else 200 if found else 404
+    return render(request, "loomweb/nowhere.html", {"page": page}, status=status)
 
 
 async def _depth(loom: Loom) -> Depth | None:

@@ -123,3 +123,63 @@ async def test_a_store_that_does_not_answer_is_not_taken_for_nothing(
     answer = await client.get("/", {"q": "something"})
     assert answer.status_code == 503
     assert "could not be looked up" in text(answer)
+
+
+async def test_the_first_characters_of_an_id_are_enough(loom: Loom, client: AsyncClient) -> None:
+    trace, run, message = await an_order(loom)
+    tree = await loom.reconstructor.reconstruct(trace)
+    assert tree is not None
+    reserve = next(span for span in tree.spans if span.name == "reserve")
+    for asked in (trace[:8], trace[:8].upper(), f"{trace[:8]}…", f"{trace[:6]}..."):
+        assert await goes_to(client, asked) == f"/traces/{trace}/"
+    assert await goes_to(client, message[:8]) == f"/traces/{trace}/?span={reserve.span_id}"
+    assert (await goes_to(client, run[:8])).startswith(f"/traces/{trace}/")
+    # So little may be the beginning of anything.
+    assert (await client.get("/", {"q": trace[:5]})).status_code == 404
+
+
+async def test_an_actor_is_found_without_its_type_or_with_its_type_in_another_case(
+    loom: Loom, client: AsyncClient
+) -> None:
+    await an_order(loom)
+    for asked in ("order/one", "ORDER/one"):
+        assert await goes_to(client, asked) == "/actors/Order/one/"
+    await loom.runtime.start(WORKFLOWS["chain"], {"depth": 1}, key="order-17")
+    await settled(loom)
+    assert await goes_to(client, "order-17") == "/actors/ChainLink/order-17/"
+    assert await goes_to(client, "order") == "/actors/Order/"
+    assert (await client.get("/", {"q": "order/ONE"})).status_code == 404
+
+
+async def test_of_several_that_fit_one_can_be_chosen(loom: Loom, client: AsyncClient) -> None:
+    for workflow in ("order", "chain"):
+        await loom.runtime.start(WORKFLOWS[workflow], {}, key="one")
+    for twin in ("twin-message-a", "twin-message-b"):
+        await loom.runtime.send("Order/two", "reserve", {"restocked_after": 0}, message_id=twin)
+    await settled(loom)
+    answer = await client.get("/", {"q": "one"})
+    assert answer.status_code == 200
+    for actor in ("Order/one", "ChainLink/one"):
+        assert f'href="/actors/{actor}/">{actor}</a>' in text(answer)
+    twins = text(await client.get("/", {"q": "twin-m"}))
+    assert "Which one?" in twins
+    assert all(f">{twin}</a>" in twins for twin in ("twin-message-a", "twin-message-b"))
+
+
+@pytest.mark.parametrize("asked", ["%", "______", "a" * 300, "ﬃ" * 8, "\ud7ff" * 6, "x" * 8])
+async def test_what_nobody_meant_leads_nowhere_and_says_what_can_be_typed(
+    loom: Loom, client: AsyncClient, asked: str
+) -> None:
+    await an_order(loom)
+    answer = await client.get("/", {"q": asked})
+    assert answer.status_code == 404
+    assert "its first six characters or more" in text(answer)
+
+
+async def test_the_list_of_traces_says_what_its_field_takes(
+    loom: Loom, client: AsyncClient
+) -> None:
+    trace, _, _ = await an_order(loom)
+    page = text(await client.get("/traces/", {"actor": trace[:8]}))
+    assert f'href="/?q={trace[:8]}">Look for it everywhere</a>' in page
+    assert "Look for it everywhere" not in text(await client.get("/traces/?type=Nobody"))
