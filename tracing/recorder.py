@@ -133,6 +133,11 @@ class StoreRecorder:
                 self._keep(log.trace_id, self._held_back(log, now), now)
         self._make_room()
 
+    def reject(self, events: int, error: Exception) -> None:
+        self._dropped["rejected"] += events
+        # The type only: a store's message may quote what it was sent.
+        logger.warning("%d trace events were rejected (%s)", events, type(error).__name__)
+
     def is_promoted(self, trace_id: str) -> bool:
         return self._hold.is_promoted(trace_id)
 
@@ -347,11 +352,9 @@ class StoreRecorder:
         return batch.size
 
     def _reject(self, events: int, error: Exception) -> int:
-        self._dropped["rejected"] += events
+        self.reject(events, error)
         self._buffered -= events
         self._make_room()
-        # The type only: a store's message may quote what it was sent.
-        logger.warning("%d trace events were rejected (%s)", events, type(error).__name__)
         return events
 
     @property

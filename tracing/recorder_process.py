@@ -44,9 +44,10 @@ _PREFIX = 4
 
 
 class Told(msgspec.Struct, tag="told", array_like=True):
-    """Logs to record."""
+    """Logs to record, encoded by themselves: what is wrong with them must not hide how many."""
 
-    logs: list[SpanLog]
+    events: int
+    logs: msgspec.Raw
 
 
 class Flush(msgspec.Struct, tag="flush", array_like=True):
@@ -82,6 +83,9 @@ _SILENCE = Report(0, 0, NOTHING_WRITTEN, Usage({}, {}), None, [])
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Told | Flush | Close)
 _reports = msgspec.msgpack.Decoder(Report)
+_logs = msgspec.msgpack.Decoder(list[SpanLog])
+_UNFIT = (TypeError, ValueError, OverflowError)
+"""What the encoder raises of values that no event should have."""
 
 
 def _frame(message: Told | Flush | Close | Report) -> bytes:
@@ -147,13 +151,16 @@ class RecorderProcess:
         self._retry_at = 0.0
 
     def put(self, logs: Sequence[SpanLog]) -> None:
-        events = sum(len(log.entries) for log in logs)
         if self._out is None:
             self._waiting += logs
-            self._waiting_events += events
+            self._waiting_events += sum(len(log.entries) for log in logs)
         else:
-            self._send(self._out, logs, events)
+            self._send(self._out, logs)
         self._make_room()
+
+    def reject(self, events: int, error: Exception) -> None:
+        logger.warning("%d trace events were rejected (%s)", events, type(error).__name__)
+        self._before = self._before.without("rejected", events)
 
     def is_promoted(self, trace_id: str) -> bool:
         return trace_id in self._promoted
@@ -247,9 +254,8 @@ class RecorderProcess:
 
     def _tell_what_waits(self, out: asyncio.StreamWriter) -> None:
         self._out = out
-        waiting, events = self._waiting, self._waiting_events
-        self._waiting, self._waiting_events = [], 0
-        self._send(out, waiting, events)
+        waiting, self._waiting, self._waiting_events = self._waiting, [], 0
+        self._send(out, waiting)
         if self._flushes:
             out.write(_frame(Flush(self._flushes)))
         self._begun.set()
@@ -287,10 +293,21 @@ class RecorderProcess:
         self._given, self._report = 0, _SILENCE
         self._make_room()
 
-    def _send(self, out: asyncio.StreamWriter, logs: Sequence[SpanLog], events: int) -> None:
-        self._given += events
+    def _send(self, out: asyncio.StreamWriter, logs: Sequence[SpanLog]) -> None:
         for at in range(0, len(logs), FRAME_LOGS):
-            out.write(_frame(Told(list(logs[at : at + FRAME_LOGS]))))
+            some = logs[at : at + FRAME_LOGS]
+            events = sum(len(log.entries) for log in some)
+            try:
+                body = _encoder.encode(some)
+            except _UNFIT as error:
+                if len(some) > 1:
+                    for log in some:
+                        self._send(out, [log])
+                else:
+                    self.reject(events, error)
+                continue
+            self._given += events
+            out.write(_frame(Told(events, msgspec.Raw(body))))
 
     def _take(self, report: Report) -> None:
         self._report = report
@@ -367,9 +384,12 @@ async def serve(
     seconds = CLOSE_SECONDS
     while (body := await _next_frame(reader)) is not None:
         match _requests.decode(body):
-            case Told(logs):
-                recorder.put(logs)
-                taken += sum(len(log.entries) for log in logs)
+            case Told(events, logs):
+                taken += events
+                try:
+                    recorder.put(_logs.decode(logs))
+                except msgspec.MsgspecError as error:
+                    recorder.reject(events, error)
             case Flush(number):
                 task = asyncio.create_task(flush(number))
                 flushing.add(task)

@@ -83,6 +83,10 @@ class Recorder(Protocol):
         """Take sealed logs. Never raises and never waits."""
         ...
 
+    def reject(self, events: int, error: Exception) -> None:
+        """Count events that could not be put."""
+        ...
+
     def is_promoted(self, trace_id: str) -> bool:
         """Return whether an unsampled trace is known to be kept for a failure in it."""
         ...

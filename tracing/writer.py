@@ -154,7 +154,10 @@ class TraceWriter:
             elif events:
                 left -= events
                 logs.append(log)
-        recorder.put(logs)
+        try:
+            recorder.put(logs)
+        except Exception as error:  # a fault of ours: never the work's that is traced
+            recorder.reject(sum(len(log.entries) for log in logs), error)
 
     @property
     def _fresh(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from loomweb.config import RecordingConfig
 from loomweb.recording import record_elsewhere
@@ -202,3 +203,18 @@ async def test_a_process_that_cannot_open_its_store_loses_nothing_that_waits(
     await writer.close()
     assert (writer.stats().events_written, writer.stats().dropped) == (1, {})
     assert len(await stored(tmp_path)) == 1
+
+
+async def test_values_that_no_event_should_have_cost_those_events_alone(tmp_path: Path) -> None:
+    writer = TraceWriter(recorder(tmp_path))
+    writer.start()
+    good, vast, wrong = messages(range(3))
+    await writer.flush()
+    writer.emit(good)
+    writer.emit(structs.replace(vast, duration_ns=1 << 80))  # does not go into a frame
+    await writer.flush()
+    writer.emit(structs.replace(wrong, attempt="two"))  # is refused where it arrives
+    await writer.close()
+    stats = writer.stats()
+    assert (stats.events_written, stats.dropped) == (1, {"rejected": 2})
+    assert await stored(tmp_path) == [good]
