@@ -128,7 +128,8 @@ def _row(span: Span, begin: int, end: int, colours: dict[str, int]) -> Row:
             bars.append(bar("handling" if ended else "open", attempt.started_ns, ended or stop))
             if ended is not None and number + 1 < len(span.attempts):
                 bars.append(bar("backoff", ended, span.attempts[number + 1].started_ns))
-            elif ended is not None and span.end_ns is None:
+            elif ended is not None and ended < stop:
+                # It waits, or it is being given up: that belongs to the row's duration, too.
                 bars.append(bar("backoff", ended, stop))
     waited = (work_starts if work_starts is not None else stop) - span.start_ns
     return Row(

@@ -31,7 +31,7 @@ VIEWS = (
 )
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 SECOND = 1_000_000_000
-SMALL, LARGE, DEEP, ALIKE, OPEN = ("a" * 32, "b" * 32, "c" * 32, "d" * 32, "e" * 32)
+SMALL, LARGE, DEEP, ALIKE, OPEN, GIVEN_UP = (each * 32 for each in "abcdef")
 
 
 def write(folder: Path, trace: str, events: list[Event]) -> None:
@@ -198,6 +198,31 @@ def test_find_counts_steps_negates_and_leaves_out(watched: Watched, traces: str)
             expect(count).to_have_text(re.compile(f"^(\\d+ of )?{found}$"))
     find.fill("")
     expect(page.get_by_role("button", name="Matches only")).to_be_hidden()
+
+
+def test_the_bars_of_a_dead_letter_are_as_long_as_its_row_lasts(
+    watched: Watched, traces: str, folder: Path
+) -> None:
+    page, span, begin = watched.page, f"{1:016x}", time.time_ns() - 60 * SECOND
+    told = [
+        ("queue:enqueued", 0, 0),
+        ("message:started", 20, 1),
+        ("message:failed", 50, 1),
+        ("message:dead_lettered", 100, 1),
+    ]
+    write(
+        folder,
+        GIVEN_UP,
+        [
+            Event(type, GIVEN_UP, span, None, begin + at * 1_000_000, "Link/1", "extend", attempt)
+            for type, at, attempt in told
+        ],
+    )
+    go(page, f"{traces}/{GIVEN_UP}/")
+    bars = page.locator("#waterfall tbody tr .bars rect:not(.gap)")
+    assert [bar.get_attribute("class") for bar in bars.all()] == ["waiting", "handling", "backoff"]
+    ends = [float(str(bars.last.get_attribute(part)).rstrip("%")) for part in ("x", "width")]
+    assert sum(ends) >= 100
 
 
 def test_errors_are_counted_and_stepped_through(watched: Watched, traces: str) -> None:

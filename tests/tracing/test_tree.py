@@ -95,6 +95,30 @@ def test_attempts_of_one_message_share_a_span() -> None:
     assert kinds == ["waiting", "handling", "backoff", "handling"]
 
 
+def test_a_row_is_as_long_as_its_duration_says() -> None:
+    """The last attempt at a dead letter ends before the letter is written."""
+    tree = tree_of(
+        [
+            event("queue:enqueued", 1, at=0),
+            event("message:started", 1, at=10),
+            event("message:failed", 1, at=40, error_type="Boom"),
+            event("message:dead_lettered", 1, at=90, error_type="Boom"),
+            event("queue:enqueued", 2, parent=1, at=50),
+            event("message:started", 2, at=60),
+            event("message:completed", 2, at=100),
+        ]
+    )
+    dead, fine = lay_out(tree).rows
+    assert [bar.kind for bar in dead.bars] == ["waiting", "handling", "backoff"]
+    assert [bar.kind for bar in fine.bars] == ["waiting", "handling"]
+    begin, end = tree.bounds
+    for row in (dead, fine):
+        last = row.bars[-1]
+        ends = float(last.x.rstrip("%")) + float(last.width.rstrip("%"))
+        lasts = 100 * row.duration_ns / (end - begin)
+        assert abs(ends - float(row.start) - lasts) < 0.01
+
+
 def test_a_failure_is_counted_once_and_shown_on_its_ancestors() -> None:
     tree = tree_of(
         [

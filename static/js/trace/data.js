@@ -109,7 +109,7 @@ export class Trace {
       parts.push([each.end < 0 ? "open" : "handling", start + each.start, end]);
       const next = tries[at + 1];
       if (each.end >= 0 && next) parts.push(["backoff", end, start + next.start]);
-      else if (each.end >= 0 && open) parts.push(["backoff", end, stop]);
+      else if (each.end >= 0 && end < stop) parts.push(["backoff", end, stop]);
     });
     return parts;
   }
