@@ -10,7 +10,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from loomweb.config import Config
-from loomweb.styleguide.sections import Guide, Section
+from loomweb.styleguide.section import Section
+from loomweb.styleguide.sections import Guide
 from loomweb.styleguide.tokens import TokenGroup, token_groups
 
 

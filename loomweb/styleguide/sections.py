@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from django.http import HttpRequest
@@ -15,6 +15,8 @@ from actors.queues import Depth
 from actors.samples import WORKFLOWS
 from loomweb import overview
 from loomweb.styleguide import example
+from loomweb.styleguide.running import Running
+from loomweb.styleguide.section import NOWHERE, Sample, Section
 from tracing import histogram
 from tracing.analytics import Edge, FailureGroup, Row, Slot, Statistics
 from tracing.changes import ChangedBy, LastChange
@@ -32,28 +34,6 @@ from tracing.pages.trace import view_of
 from tracing.pages.traces import NewerPage, TracesForm, TracesPage
 from tracing.resolve import Outcome, Resolved
 from tracing.waterfall import COLOURS
-
-_NOWHERE = "#"
-"""What is loaded or asked on a real page stays where it is in the guide."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A component in one state."""
-
-    label: str
-    html: SafeString
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One component. `wide` samples take a line each."""
-
-    slug: str
-    title: str
-    about: str
-    samples: list[Sample]
-    wide: bool = False
 
 
 class Guide:
@@ -82,6 +62,7 @@ class Guide:
             self._diff(),
             self._changes(),
             self._statistics(),
+            *Running(self._part).sections(),
             self._waits(),
             self._empty(),
             self._problems(),
@@ -99,7 +80,7 @@ class Guide:
         order = WORKFLOWS["order"]
         forms = {name: form_class(order.input_type, prefix=name) for name in ("new", "bad", "not")}
         mistaken = {"bad-item": "", "bad-quantity": "0", "bad-restocked_after": "1"}
-        waiting = [WaitingRun("Order/42", _NOWHERE)]
+        waiting = [WaitingRun("Order/42", NOWHERE)]
         fresh = WorkflowCard(order, forms["new"](), waiting, True, TimesForm(prefix="new"))
         denied = WorkflowCard(order, forms["not"](), [], False, TimesForm(prefix="not"))
         wrong = WorkflowCard(
@@ -151,7 +132,7 @@ class Guide:
             Outcome.MISSING: "nothing is stored under this id",
             Outcome.UNREADABLE: "the store did not answer in time",
         }
-        not_asked = Pointer(example.MESSAGE, _NOWHERE)
+        not_asked = Pointer(example.MESSAGE, NOWHERE)
         chip = self._part("tracing/_chip.html", pointer=not_asked)
         samples = [
             Sample("not asked for", chip),
@@ -161,9 +142,9 @@ class Guide:
         ]
         for outcome in Outcome:
             resolved = Resolved(example.DOCUMENT, outcome, {}, details.get(outcome, ""))
-            pointer = Pointer(example.DOCUMENT, _NOWHERE, resolved)
+            pointer = Pointer(example.DOCUMENT, NOWHERE, resolved)
             samples.append(Sample(outcome.value, self._part("tracing/_chip.html", pointer=pointer)))
-        named = self._part("tracing/_chip.html", pointer=Pointer(example.KEY, _NOWHERE))
+        named = self._part("tracing/_chip.html", pointer=Pointer(example.KEY, NOWHERE))
         samples.append(Sample("stored nowhere", named))
         about = "Every reference, and what became of following it: border, icon and word differ."
         return Section("references", "Reference chips", about, samples)
@@ -212,7 +193,7 @@ class Guide:
 
     def _lists(self) -> Section:
         page = self._traces([], page=TracePage(example.summaries(), None))
-        newer = NewerPage(12, more=False, ask=_NOWHERE, address=_NOWHERE)
+        newer = NewerPage(12, more=False, ask=NOWHERE, address=NOWHERE)
         pill = self._part("loomweb/styleguide/_pill.html", page=newer)
         samples = [
             Sample("Every status", self._part("tracing/_traces.html", page=page)),
@@ -242,9 +223,9 @@ class Guide:
 
     def _pagers(self) -> Section:
         places = {
-            "first page": Place(False, _NOWHERE, None),
-            "in between": Place(True, _NOWHERE, _NOWHERE),
-            "last page": Place(False, None, _NOWHERE),
+            "first page": Place(False, NOWHERE, None),
+            "in between": Place(True, NOWHERE, NOWHERE),
+            "last page": Place(False, None, NOWHERE),
         }
         samples = [
             Sample(label, self._part("tracing/_pager.html", page={"place": place}))
@@ -266,7 +247,7 @@ class Guide:
         samples = [
             Sample("Head", self._part("tracing/_trace_head.html", page=view)),
             Sample(
-                "Hollow: waiting; solid: handling; dashed: backing off; faint: not ended."
+                "Hollow: waiting; solid: handling; hatched: backing off; faint: not ended."
                 " A solid triangle failed itself, below a hollow one something failed",
                 self._part("tracing/_waterfall.html", page=view),
             ),

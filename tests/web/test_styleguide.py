@@ -38,9 +38,40 @@ async def test_every_component_is_shown_in_every_state(client: AsyncClient) -> N
         assert f'<rect class="{bar}"' in page
     for mark in ("own", "below"):
         assert f'class="mark {mark}"' in page
+    for parked in (
+        "code that takes the path which its journal records",
+        "a worker with the version of the code that it began with",
+        "Expected, by the journal",
+        "Found, in today's code",
+        "Nothing more.",
+        "Nothing: the handler ended.",
+    ):
+        assert parked in page
+    for button in ("Pause", "Resume", "Try it now"):
+        assert f">{button}</button>" in page
+    for turn in ("It is paused", "and nobody takes it", "A turn runs", "The worker that took"):
+        assert turn in page
+    for worker in (">silent<", ">this process<", "No worker was heard from", "another version of"):
+        assert worker in page
+    for time in ("data-ago", "data-clock", "data-until", "data-due", "data-zone-name"):
+        assert f" {time}" in page
+    assert '<mask id="hatched"' in page
+    assert 'class="newer-pill"' in page
     for token in re.findall(r"^  (--[a-z0-9-]+):", TOKENS, re.M):
         assert f"<code>{token}</code>" in page
     assert "<script>alert(1)" not in page
+
+
+@pytest.mark.parametrize("name", ["warn", "tag"])
+def test_what_every_page_may_use_is_in_a_sheet_of_every_page(name: str) -> None:
+    base = (ROOT / "templates" / "base.html").read_text()
+    of_all = set(re.findall(r"css/([a-z]+\.css)", base))
+    drawn = {
+        sheet.name
+        for sheet in SHEETS
+        if re.search(rf"^\.{name} {{", rules(sheet.read_text()), re.M)
+    }
+    assert drawn & of_all
 
 
 @pytest.mark.parametrize(("debug", "login", "shown"), [(0, 0, 1), (1, 1, 1), (0, 1, 0), (1, 0, 1)])
