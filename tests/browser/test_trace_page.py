@@ -31,7 +31,7 @@ VIEWS = (
 )
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 SECOND = 1_000_000_000
-SMALL, LARGE, DEEP, ALIKE, OPEN, GIVEN_UP = (each * 32 for each in "abcdef")
+SMALL, LARGE, DEEP, ALIKE, OPEN, GIVEN_UP = (each * 32 for each in "abcde9")
 
 
 def write(folder: Path, trace: str, events: list[Event]) -> None:
