@@ -83,7 +83,8 @@ def holdup_of(account: Account, usual: Usual, now_us: int) -> Holdup:
     mailbox = account.mailbox
     next_at = mailbox.next_at_us
     if mailbox.state is MailboxState.PAUSED:
-        return Holdup(account, Hold.PAUSED, mailbox.since_us, None, longer=True)
+        # Nothing records when it was paused.
+        return Holdup(account, Hold.PAUSED, None, None, longer=True)
     if mailbox.state is MailboxState.SUSPENDED and (next_at is None or next_at > now_us):
         return _suspended(account)
     if mailbox.state is MailboxState.RUNNING:

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from actors import services
 from actors.errors import ActorError
+from actors.holdup import Hold
 from actors.inbox import CANCEL
 from actors.inspect import ActorLook, Line
 from actors.pages.access import write_down
@@ -223,7 +224,7 @@ async def _show(
         ),
         cancelling=look.turn is not None
         and any(e.name == CANCEL and e.payload.get("message") == look.turn for e in look.inbox),
-        refresh=attempt is None and _is_moving(look, parts),
+        refresh=attempt is None and _is_moving(look, parts, _index(request.GET.get("acted", ""))),
         may_see=may_see,
         may_run=await may_run(request),
         may_audit=await user.ahas_perm("tracing.view_audit"),
@@ -278,8 +279,12 @@ def _takes_event(wait: Wait) -> bool:
     return wait.event is not None and not wait.is_call
 
 
-def _is_moving(look: ActorLook, parts: Parts) -> bool:
-    """Whether an event was just sent to the turn under way, or a turn just began or went on."""
+def _is_moving(look: ActorLook, parts: Parts, acted: int | None) -> bool:
+    """Whether an event was just sent to the turn under way, or a turn just began or went on.
+
+    `acted` is when somebody let the actor go on, in seconds since the epoch.
+    """
+    now_us = time.time_ns() // 1000
     lately: list[int] = []
     if look.turn is not None:
         lately += [event.at_us for event in look.inbox]
@@ -288,7 +293,11 @@ def _is_moving(look: ActorLook, parts: Parts) -> bool:
         lately += [line.at_us for line in look.lines[:1]]
     if runs and parts.row is not None:
         lately.append(parts.row.since_ns // 1000)
-    return max(lately, default=0) > time.time_ns() // 1000 - FRESH_US
+    ready = parts.row is not None and parts.row.holdup.by is Hold.WORKER
+    # Not for ever, where an address names a time to come.
+    if acted is not None and acted * 1_000_000 <= now_us and (runs or ready):
+        lately.append(acted * 1_000_000)
+    return max(lately, default=0) > now_us - FRESH_US
 
 
 def _unanswered(error: StorageError) -> str:

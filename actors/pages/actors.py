@@ -193,7 +193,7 @@ async def _board(
     rows = await rows_of([*failing, *held], usual, now_ns, since, may_see=may_see)
     stuck = [row for row in rows[len(failing) :] if _is_stuck(row)]
     # What takes too long comes first; within both, what came first.
-    stuck.sort(key=lambda row: (not row.holdup.longer, row.holdup.since_us or 0))
+    stuck.sort(key=lambda row: (not row.holdup.longer, row.holdup.since_us or row.since_ns // 1000))
     shown = ALL if only else SHOWN
     return Board(tallies, rows[: len(failing)][:shown], stuck[:shown], max(0, len(stuck) - shown))
 

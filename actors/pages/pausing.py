@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from actors import services
@@ -40,7 +43,9 @@ async def resume(request: HttpRequest, actor_type: str, key: str) -> HttpRespons
     else:
         await write_down(request, actor_id, "resumed")
         messages.success(request, "Resumed.")
-    return redirect("actors:actor", actor_type, key)
+    # It goes on meanwhile, with messages that may be old: the page is to look again.
+    page = reverse("actors:actor", args=[actor_type, key])
+    return redirect(f"{page}?acted={int(time.time())}")
 
 
 def _unanswered(error: StorageError) -> str:

@@ -299,7 +299,9 @@ def test_a_handler_is_late_when_it_runs_longer_than_nearly_all() -> None:
 
 
 def test_what_is_paused_is_stuck_and_what_is_suspended_is_not_until_it_is_due() -> None:
-    assert held(MailboxState.PAUSED, 20).longer is True
+    paused = held(MailboxState.PAUSED, 20)
+    # When its message came says nothing of when it was paused.
+    assert (paused.longer, paused.since_us) == (True, None)
     assert held(MailboxState.SUSPENDED, 20).longer is False
     due = held(MailboxState.SUSPENDED, -20)
     assert (due.by, due.longer) == (Hold.WORKER, True)

@@ -35,6 +35,21 @@ def apply(page: Page, site: str, applicant: str) -> None:
     raise AssertionError("the application does not wait")
 
 
+def test_a_resumed_actor_is_seen_to_go_on(watched: Watched, site: str) -> None:
+    page = watched.page
+    apply(page, site, "Sofja Kowalewskaja")
+    state = page.locator(".page-head .status")
+    page.get_by_role("button", name="Pause").click()
+    expect(state).to_have_text("paused")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.locator("main > .notice").first).to_contain_text("decision was sent")
+    expect(state).to_have_text("paused")
+    page.get_by_role("button", name="Resume").click()
+    # What was sent meanwhile is taken now, and the page looks again until it was.
+    expect(state).to_have_text("idle", timeout=10_000)
+    expect(page.locator(".turn")).to_contain_text("No turn waits")
+
+
 def test_a_loan_is_approved_with_a_click_and_its_trace_completes(
     watched: Watched, site: str
 ) -> None:

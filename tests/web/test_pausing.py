@@ -16,7 +16,7 @@ from actors.queues import MailboxState
 from loomweb.wiring import Loom
 from storage import Unavailable
 from tests.web.conftest import text
-from tests.web.test_actors import Till, suspended, tills, until
+from tests.web.test_actors import Till, age, suspended, tills, until
 
 Login = Callable[..., Awaitable[AsyncClient]]
 
@@ -66,6 +66,41 @@ async def test_a_paused_actor_handles_nothing_until_it_is_resumed(
     assert 'action="/actors/Till/1/pause/"' in page
     acts = [access.action async for access in ActorAccess.objects.order_by("id")]
     assert [act for act in acts if act != "looked at"] == ["paused", "resumed"]
+
+
+async def test_a_pause_is_not_said_to_be_as_old_as_the_message_that_waits(
+    loom: Loom, client: AsyncClient
+) -> None:
+    await loom.runtime.send("Till/1", "wait", {})
+    await age(loom, "Till/1")
+    await loom.runtime.pause("Till/1")
+    row = text(await client.get("/actors/Till/?status=paused")).split("<tbody>")[1]
+    assert re.search(
+        r"it is paused, and nothing is delivered; its next message was sent <time", row
+    )
+    assert "since <time" not in row
+    stuck = text(await client.get("/actors/?all=stuck")).split("<tbody>")[1]
+    assert re.search(r'data-label="Since"></td>', stuck)
+    page = text(await client.get("/actors/Till/1/"))
+    assert re.search(r"Its next message, <code>wait</code>, was sent <time", page)
+
+
+async def test_a_page_follows_what_an_actor_does_after_it_was_resumed(
+    loom: Loom, client: AsyncClient
+) -> None:
+    await loom.runtime.send("Till/1", "wait", {})
+    await loom.runtime.pause("Till/1")
+    resumed = (await client.post("/actors/Till/1/resume/"))["Location"]
+    page = text(await client.get(resumed))
+    assert "Resumed." in page
+    assert "data-reload" in page
+    # Once it is done the page rests, and so it does where nobody takes the message.
+    path, acted = resumed.split("?acted=")
+    for other in (int(acted) - 60, int(acted) + 60, "x"):
+        assert "data-reload" not in text(await client.get(f"{path}?acted={other}"))
+    async with tills(loom):
+        await until(loom, MailboxState.SUSPENDED)
+    assert "data-reload" not in text(await client.get(resumed))
 
 
 async def test_a_parked_turn_shows_what_was_expected_and_found_and_the_line(
