@@ -22,7 +22,7 @@ from actors.errors import ActorError
 from actors.holdup import Hold
 from actors.inbox import CANCEL
 from actors.inspect import ActorLook, Line
-from actors.pages.access import write_down
+from actors.pages.access import acting, write_down
 from actors.pages.actor_parts import Parts, TurnLine, parts_of, turns_of
 from actors.pages.asking import asked_actor, may_run, may_see_payloads, need_may_run
 from actors.pages.payload import json_object
@@ -141,17 +141,18 @@ async def send_event(request: HttpRequest, actor_type: str, key: str) -> HttpRes
         if wait is None or not _takes_event(wait):
             messages.warning(request, "The turn no longer waits for this. Nothing was sent.")
             return redirect("actors:actor", actor_type, key)
-        new = await services.current().runtime.send_event(
-            actor_id, str(wait.event), json_object(text), event_id=f"sent-{wait.id}"
-        )
+        payload = json_object(text)
+        async with acting(request, actor_id, f"sent the event {wait.event} to") as act:
+            act.done = await services.current().runtime.send_event(
+                actor_id, str(wait.event), payload, event_id=f"sent-{wait.id}"
+            )
     except ActorError as error:
         attempt = Attempt(asked, text, f"{error}. Nothing was sent.")
         return await _show(request, actor_type, key, attempt)
     except StorageError as error:
         attempt = Attempt(asked, text, f"{_unanswered(error)} Sending it again is safe.", 503)
         return await _show(request, actor_type, key, attempt)
-    if new:
-        await write_down(request, actor_id, f"sent the event {wait.event} to")
+    if act.done:
         messages.success(request, f"{wait.event} was sent.")
     else:
         messages.warning(request, f"{wait.event} had been sent before; that one counts.")
@@ -164,14 +165,14 @@ async def cancel(request: HttpRequest, actor_type: str, key: str) -> HttpRespons
     actor_id = asked_actor(actor_type, key)
     await need_may_run(request)
     try:
-        new = await services.current().runtime.cancel(
-            actor_id, request.POST.get("reason", "").strip()
-        )
+        async with acting(request, actor_id, "cancelled") as act:
+            act.done = await services.current().runtime.cancel(
+                actor_id, request.POST.get("reason", "").strip()
+            )
     except StorageError as error:
         messages.error(request, f"{_unanswered(error)} Cancelling again is safe.")
         return redirect("actors:actor", actor_type, key)
-    if new:
-        await write_down(request, actor_id, "cancelled")
+    if act.done:
         messages.success(request, "The turn is being cancelled.")
     else:
         messages.warning(request, "No turn waits, or it is being cancelled already.")

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET
 from actors import services
 from actors.deadletters import DeadLetter
 from actors.errors import ActorError, InvalidMessage, LetterGone, LetterResolved
-from actors.pages.access import write_down
+from actors.pages.access import acting, write_down
 from actors.pages.asking import asked_actor, may_resolve, may_see_payloads, need_may_resolve
 from actors.pages.forms import FieldHint, field_hints
 from actors.pages.letter_rows import LetterRow, in_words, letter_address
@@ -106,9 +106,14 @@ async def retry(request: HttpRequest, actor_type: str, key: str, message_id: str
     by = await who_asks(request)
     try:
         payload = None if text is None else _typed(text)
-        sent = await services.current().redrive.retry(
-            actor_id, message_id, by=by, reason=reason, payload=payload
-        )
+        action = f"retried the dead letter {message_id[:40]}"
+        async with acting(request, actor_id, action) as act:
+            sent = await services.current().redrive.retry(
+                actor_id, message_id, by=by, reason=reason, payload=payload
+            )
+            edited = sent.resolution is not None and sent.resolution.edited
+            how = " with another payload" if edited else ""
+            act.action += how
     except (LetterResolved, LetterGone) as error:
         return _nothing_done(request, actor_id, message_id, error)
     except ActorError as error:
@@ -118,9 +123,6 @@ async def retry(request: HttpRequest, actor_type: str, key: str, message_id: str
     except StorageError as error:
         attempt = Attempt(_unanswered(error), reason, text, 503)
         return await _show(request, actor_type, key, message_id, attempt)
-    edited = sent.resolution is not None and sent.resolution.edited
-    how = " with another payload" if edited else ""
-    await write_down(request, actor_id, f"retried the dead letter {message_id[:40]}{how}")
     decided = "" if sent.resolution is None or sent.resolution.by == by else sent.resolution.by
     messages.success(
         request, f"Sent again, as {decided} had decided." if decided else f"Sent again{how}."
@@ -134,9 +136,10 @@ async def discard(request: HttpRequest, actor_type: str, key: str, message_id: s
     actor_id = await _may_act(request, actor_type, key)
     reason = request.POST.get("reason", "")
     try:
-        await services.current().redrive.discard(
-            actor_id, message_id, by=await who_asks(request), reason=reason
-        )
+        async with acting(request, actor_id, f"discarded the dead letter {message_id[:40]}"):
+            await services.current().redrive.discard(
+                actor_id, message_id, by=await who_asks(request), reason=reason
+            )
     except InvalidMessage as error:
         return await _show(request, actor_type, key, message_id, Attempt(f"{error}."))
     except (LetterResolved, LetterGone) as error:
@@ -144,7 +147,6 @@ async def discard(request: HttpRequest, actor_type: str, key: str, message_id: s
     except StorageError as error:
         attempt = Attempt(_unanswered(error), reason, status=503)
         return await _show(request, actor_type, key, message_id, attempt)
-    await write_down(request, actor_id, f"discarded the dead letter {message_id[:40]}")
     messages.success(request, "Discarded.")
     return redirect(letter_address(actor_id, message_id))
 

@@ -23,7 +23,7 @@ from django.views.decorators.http import require_http_methods
 from actors import services
 from actors.deadletters import COUNTED, UNRESOLVED, DeadLetter, LetterFilter
 from actors.errors import ActorError
-from actors.pages.access import write_down_all
+from actors.pages.access import unknown, write_down_all
 from actors.pages.asking import may_resolve, may_see_payloads, need_may_resolve
 from actors.pages.dead_letters import GROUPING, letter_filter
 from actors.pages.letter_rows import LetterRow, in_words
@@ -181,8 +181,9 @@ async def _step(request: HttpRequest) -> HttpResponse:
     await write_down_all(
         request,
         [
-            (letter.actor_id, f"retried the dead letter {letter.message_id[:40]} in group {batch}")
-            for letter in sent
+            (outcome.letter.actor_id, _noted(outcome, batch))
+            for outcome in outcomes
+            if not isinstance(outcome.problem, ActorError)
         ],
     )
     grouped = _grouped(form)
@@ -207,6 +208,12 @@ async def _step(request: HttpRequest) -> HttpResponse:
     htmx = request.htmx  # type: ignore[attr-defined]
     template = "actors/_group_progress.html" if htmx else "actors/group_progress.html"
     return render(request, template, {"page": shown, "part": bool(htmx)})
+
+
+def _noted(outcome: Outcome, batch: str) -> str:
+    """Return what the log says of a letter that was sent, or of which no answer tells that."""
+    action = f"retried the dead letter {outcome.letter.message_id[:40]} in group {batch}"
+    return action if outcome.problem is None else unknown(action)
 
 
 def _said(outcome: Outcome, *, may_see: bool) -> str:

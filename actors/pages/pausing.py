@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from actors import services
-from actors.pages.access import write_down
+from actors.pages.access import acting
 from actors.pages.asking import asked_actor, need_may_run
 from storage import StorageError
 
@@ -22,11 +22,11 @@ async def pause(request: HttpRequest, actor_type: str, key: str) -> HttpResponse
     actor_id = asked_actor(actor_type, key)
     await need_may_run(request)
     try:
-        await services.current().runtime.pause(actor_id)
+        async with acting(request, actor_id, "paused"):
+            await services.current().runtime.pause(actor_id)
     except StorageError as error:
         messages.error(request, f"{_unanswered(error)} Pausing again is safe.")
     else:
-        await write_down(request, actor_id, "paused")
         messages.success(request, "Paused: its messages wait, in order, until it is resumed.")
     return redirect("actors:actor", actor_type, key)
 
@@ -37,11 +37,11 @@ async def resume(request: HttpRequest, actor_type: str, key: str) -> HttpRespons
     actor_id = asked_actor(actor_type, key)
     await need_may_run(request)
     try:
-        await services.current().runtime.resume(actor_id)
+        async with acting(request, actor_id, "resumed"):
+            await services.current().runtime.resume(actor_id)
     except StorageError as error:
         messages.error(request, f"{_unanswered(error)} Resuming again is safe.")
     else:
-        await write_down(request, actor_id, "resumed")
         messages.success(request, "Resumed.")
     # It goes on meanwhile, with messages that may be old: the page is to look again.
     page = reverse("actors:actor", args=[actor_type, key])

@@ -281,6 +281,30 @@ async def test_whoever_may_only_decide_decides_without_seeing(loom: Loom, login:
     assert await actions() == ["sent the event decision to"]
 
 
+async def test_what_was_sent_without_an_answer_is_noted_as_unknown(
+    loom: Loom, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = await waiting_loan(loom)
+    (wait, *_) = hidden(text(await client.get(address)), "wait")
+
+    async def down(*_: object) -> None:
+        raise Unavailable("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loom.queue, "wake", down)
+        await decide(client, address, '{"approved": true}', wait)
+        await client.post(f"{address}cancel/", {"reason": "too late"})
+    assert [action for action in await actions() if action != "looked at"] == [
+        "sent the event decision to, outcome unknown",
+        "cancelled, outcome unknown",
+    ]
+    # What was there already is not done again, and not noted.
+    await decide(client, address, "no JSON", wait)
+    await decide(client, address, '{"approved": true}', wait)
+    await settled(loom)
+    assert len([action for action in await actions() if action != "looked at"]) == 2
+
+
 async def test_a_post_without_a_csrf_token_is_refused(loom: Loom, transactional_db: None) -> None:
     address = await waiting_loan(loom)
     strict = AsyncClient(enforce_csrf_checks=True)

@@ -389,9 +389,34 @@ async def test_a_retry_that_was_not_finished_says_so_and_is_finished(
     page = text(await client.get(address(letter)))
     assert "A retry was begun and not finished" in page
     assert listed(text(await client.get("/dead-letters/"))) == ["being sent"]
+    noted = f"retried the dead letter {letter.message_id}"
+    assert await actions() == [f"{noted}, outcome unknown"]
     await client.post(f"{address(letter)}retry/", {})
     assert await printed(loom) == ["one"]
     assert await state_of(loom, letter) is LetterState.RETRIED
+    assert await actions() == [f"{noted}, outcome unknown", noted]
+
+
+async def test_a_discard_and_a_group_without_an_answer_are_noted_as_unknown(
+    loom: Loom, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await jam(loom, "one", "two")
+
+    async def down(*args: Any, **more: Any) -> None:
+        raise Unavailable("no")
+
+    form = hidden(text(await client.get("/dead-letters/retry/")))
+    with monkeypatch.context() as patch:
+        patch.setattr(loom.containers["dead-letters"], "replace", down)
+        await client.post(f"{address(one)}discard/", {"reason": "a test"})
+    with monkeypatch.context() as patch:
+        patch.setattr(loom.queue, "enqueue", down)
+        await client.post("/dead-letters/retry/", form)
+    group = f"in group {form['batch']}, outcome unknown"
+    assert await actions() == [
+        f"discarded the dead letter {one.message_id}, outcome unknown",
+        *(f"retried the dead letter {letter.message_id} {group}" for letter in (one, two)),
+    ]
 
 
 async def test_a_group_is_previewed_and_retried_step_by_step(

@@ -64,8 +64,7 @@ async def test_a_paused_actor_handles_nothing_until_it_is_resumed(
                 await asyncio.sleep(0.005)
     page = text(await client.get("/actors/Till/1/"))
     assert 'action="/actors/Till/1/pause/"' in page
-    acts = [access.action async for access in ActorAccess.objects.order_by("id")]
-    assert [act for act in acts if act != "looked at"] == ["paused", "resumed"]
+    assert await acts() == ["paused", "resumed"]
 
 
 async def test_a_pause_is_not_said_to_be_as_old_as_the_message_that_waits(
@@ -135,6 +134,38 @@ async def test_without_permissions_there_is_neither_detail_nor_button(
     for act in ("pause", "resume"):
         assert (await curious.post(f"/actors/Till/1/{act}/")).status_code == 403
     assert not await loom.queue.paused("Till/1")
+
+
+async def acts() -> list[str]:
+    """Return what the log says that was done, in order; looks left out."""
+    found = [access.action async for access in ActorAccess.objects.order_by("id")]
+    return [action for action in found if action != "looked at"]
+
+
+@pytest.mark.parametrize(
+    ("act", "noted"),
+    [("pause", "paused, outcome unknown"), ("resume", "resumed, outcome unknown")],
+)
+async def test_an_act_is_noted_before_it_is_done_and_stays_when_no_answer_comes(
+    loom: Loom, client: AsyncClient, monkeypatch: pytest.MonkeyPatch, act: str, noted: str
+) -> None:
+    await suspended(loom, "1")
+    done = getattr(loom.queue, act)
+    before: list[str] = []
+
+    async def answer_lost(actor_id: str) -> None:
+        before.extend(await acts())
+        await done(actor_id)
+        raise Unavailable("the answer is lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loom.queue, act, answer_lost)
+        await client.post(f"/actors/Till/1/{act}/")
+    assert before == [noted]
+    assert await acts() == [noted]
+    # Repeating it is safe, and noted again.
+    await client.post(f"/actors/Till/1/{act}/")
+    assert await acts() == [noted, noted.removesuffix(", outcome unknown")]
 
 
 @pytest.mark.parametrize("act", ["pause", "resume"])
