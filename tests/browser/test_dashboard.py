@@ -177,3 +177,29 @@ def test_runs_that_were_started_together_appear_and_end_in_the_list(
     assert sum(time >= begun for time in times) == 3
     assert page.evaluate("() => window.loomStayed")
     expect(page.locator(".newer-pill")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_in_a_deep_chain_the_end_of_each_actors_id_can_be_read(
+    browser: Browser, site: str, width: int, scripts: bool
+) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 844}, java_script_enabled=scripts
+    )
+    page = context.new_page()
+    page.goto(f"{site}/traces/?type=ChainLink&status=completed")
+    page.locator("a.row-link", has_text="chain").last.click()
+    if scripts:
+        page.wait_for_selector("#trace[data-ready]")
+    rows = page.locator("#waterfall tbody tr")
+    expect(rows.nth(15)).to_contain_text(re.compile(r"ChainLink/\w+-15"))
+    for number in range(3, 16):
+        row = rows.nth(number)
+        cell, end = row.locator(".w-name").bounding_box(), row.locator(".tail").bounding_box()
+        assert cell
+        assert end
+        assert row.locator(".tail").text_content().endswith(f"-{number}")
+        assert end["x"] + end["width"] <= cell["x"] + cell["width"] + 1
+        assert row.locator("b").bounding_box()["width"] > 20
+    context.close()

@@ -7,6 +7,7 @@ import { count, drawn, duration, element } from "./words.js";
 const MAX_INDENT = 14;
 const MAX_GROUP_BARS = 60;
 const LEAST = 0.0015;
+const TAIL = 7;
 
 export function makeRow() {
   const row = element("tr");
@@ -22,6 +23,7 @@ export function makeRow() {
   link.tabIndex = -1;
   const title = element("b");
   const actor = element("span", "actor-id");
+  actor.append(element("span", "head"), element("span", "tail"));
   const kind = element("span", "kind");
   const error = element("span", "err");
   link.append(title, kind, error, actor);
@@ -96,26 +98,34 @@ function tried(parts) {
   return waits > 1 ? `waited ${count(waits)}×` : "waited";
 }
 
+// The end of a name stays to be seen where there is no room for all of it.
+function ends(box, text) {
+  let at = Math.max(0, text.length - TAIL);
+  if (/[\udc00-\udfff]/.test(text[at] ?? "")) at -= 1;
+  box.firstChild.textContent = text.slice(0, Math.max(0, at));
+  box.lastChild.textContent = text.slice(Math.max(0, at));
+}
+
 function words(parts, trace, at, sub, group) {
   const kind = trace.kindOf(at);
   if (sub >= 0) {
     const attempt = trace.attempts(at)[sub];
     const onward = trace.attempts(at)[sub - 1]?.waits;
     parts.title.textContent = `attempt ${attempt.number || sub + 1}${onward ? ", went on" : ""}`;
-    parts.actor.textContent = "";
+    ends(parts.actor, "");
     parts.error.textContent = attempt.error < 0 ? "" : trace.strings[attempt.error];
     parts.kind.textContent = attempt.waits ? "until it waited" : "";
     parts.took.textContent = attempt.end < 0 ? "…" : duration(attempt.end - attempt.start);
   } else if (group) {
     parts.title.textContent = `${count(group.members.length)} × ${trace.nameOf(at)}`;
-    parts.actor.textContent = trace.typeOf(at);
+    ends(parts.actor, trace.typeOf(at));
     parts.error.textContent = "";
     parts.kind.textContent = kind === "message" ? "" : kind;
     const last = Math.max(...group.members.slice(0, 5_000).map((row) => trace.start[row] + trace.took[row]));
     parts.took.textContent = duration(last - trace.start[at]);
   } else {
     parts.title.textContent = trace.nameOf(at);
-    parts.actor.textContent = trace.actorOf(at);
+    ends(parts.actor, trace.actorOf(at));
     parts.error.textContent = trace.errorText(at);
     parts.kind.textContent = kind === "message" ? "" : kind;
     parts.took.textContent = `${duration(trace.took[at])}${trace.has(at, OPEN) ? "…" : ""}`;
