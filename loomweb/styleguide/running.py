@@ -101,7 +101,7 @@ class Running:
             paused=paused,
         )
         waiting = [self._message()] * min(behind, 2)
-        parts = Parts(row, waiting, [], [], 0)
+        parts = Parts(row, waiting, [], [], 0, 0)
         return ActorPage(
             *("Order", "42", ORDER, NOWHERE), look=look, parts=parts, may_see=True, may_run=True
         )
