@@ -44,6 +44,12 @@ class Settlement:
         self._archive = archive
         self._dead_letters = dead_letters
         self._longest_park = longest_park
+        self._given_up: set[str] = set()
+        """Tokens of the leases that are being given up."""
+
+    def gives_up(self, lease: Lease) -> bool:
+        """Whether a lease is being given up: then it is not lost when it is no longer held."""
+        return lease.token in self._given_up
 
     async def complete(
         self, turn: Turn, lease: Lease, fold: Fold, record: JournalRecord, span: SpanEmitter | None
@@ -160,10 +166,14 @@ class Settlement:
 
     async def _release(self, lease: Lease, settle: Coroutine[object, object, bool]) -> None:
         """Give up the lock and settle the lease, in one round to the store."""
-        # The lock first: whoever leases the actor's next message must find it free.
-        await asyncio.gather(
-            self._runtime.locks.release(lease.message.actor_id, self._worker_id), settle
-        )
+        self._given_up.add(lease.token)
+        try:
+            # The lock first: whoever leases the actor's next message must find it free.
+            await asyncio.gather(
+                self._runtime.locks.release(lease.message.actor_id, self._worker_id), settle
+            )
+        finally:
+            self._given_up.discard(lease.token)
 
     def _end_run(self, message: Message, event: str, reason: Reason | None = None) -> None:
         run = workflow_span(self._tracer, message)

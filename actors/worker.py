@@ -64,8 +64,9 @@ class WorkerStats:
 class ActorWorker:
     """Serves actor types until it is stopped.
 
-    A lease and a lock are extended while their turn runs. When one is lost the turn is cancelled;
-    if it commits first it still owned the actor, and if another worker did, its append conflicts.
+    A lease and a lock are extended while their turn runs. When the lease is lost the turn is
+    cancelled; if it commits first it still owned the actor, and if another worker did, its append
+    conflicts. A lost lock ends nothing: nobody else is given the actor's messages.
     `longest_park` is seconds after which a suspended turn looks by itself whether it may go on.
     """
 
@@ -208,22 +209,38 @@ class ActorWorker:
     async def _heartbeat(self) -> None:
         while True:
             await asyncio.sleep(self._lease_seconds / 3)
-            running = list(self._running.items())
-            if not running:
-                continue
-            actors = [lease.message.actor_id for _, lease in running]
-            try:
-                kept = await self._queue.extend(
-                    [lease for _, lease in running], seconds=self._lease_seconds
-                )
-                await self._runtime.locks.renew(actors, self.worker_id, self._lease_seconds)
-            except StorageError as error:
-                logger.warning("leases cannot be extended (%s); trying again", error)
-                continue
-            for (task, lease), held in zip(running, kept, strict=True):
-                if not held and task in self._running:
-                    logger.warning("the lease of %s ran out", lease.message.actor_id)
-                    task.cancel()
+            if self._running:
+                await self.keep()
+
+    async def keep(self) -> None:
+        """Extend the leases and locks of the turns that run; `run` does it again and again.
+
+        Where one of the two does not answer, the other is still asked.
+        """
+        await self._extend_leases()
+        await self._renew_locks()
+
+    async def _extend_leases(self) -> None:
+        """Extend the leases of the turns that run, and cancel those that have lost theirs."""
+        running = list(self._running.items())
+        try:
+            kept = await self._queue.extend(
+                [lease for _, lease in running], seconds=self._lease_seconds
+            )
+        except StorageError as error:
+            logger.warning("leases cannot be extended (%s); trying again", error)
+            return
+        for (task, lease), held in zip(running, kept, strict=True):
+            if not held and task in self._running and not self._settlement.gives_up(lease):
+                logger.warning("the lease of %s ran out", lease.message.actor_id)
+                task.cancel()
+
+    async def _renew_locks(self) -> None:
+        actors = [lease.message.actor_id for lease in self._running.values()]
+        try:
+            await self._runtime.locks.renew(actors, self.worker_id, self._lease_seconds)
+        except StorageError as error:
+            logger.warning("locks cannot be renewed (%s); trying again", error)
 
     async def _guarded(self, lease: Lease, leased_ns: int) -> None:
         """Handle one lease; whatever goes wrong, the message is handed back or stays leased."""

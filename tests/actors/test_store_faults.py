@@ -1,13 +1,15 @@
 """Every call that a worker makes of its store, queue and locks fails once, in every way it can.
 
 A workload is run once to count the calls; then it is run again for each of them, with that one
-failing. However it fails, everything must come to what it comes to when nothing does.
+failing. However it fails, everything must come to what it comes to when nothing does. Where every
+call takes its time, turns outlast their leases, and what prolongs those fails.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +30,11 @@ from tests.crash.story import Ending, check_effects, check_ending, ending, send_
 
 OUTAGE_CALLS = 10
 LEASE_SECONDS = 1.0
+BRIEF_LEASE = 0.09
+"""Extended every 30 ms."""
+SLOW = 0.004
+"""Seconds that a call takes where turns are to outlast a third of that."""
+RENEWALS = ("queue.extend", "locks.renew")
 SIDE_BY_SIDE = 24
 PATIENT = RetryPolicy(max_retries=50, initial_delay=0.001, max_delay=0.001)
 
@@ -43,17 +50,27 @@ class Fault(StrEnum):
     """It happened, the answer was lost, and the next calls are refused: all patience ends."""
     CONFLICT = "conflict"
     """Another worker was first, as it seems; of a journal alone."""
+    TAKEN = "taken"
+    """Others hold by now what was to be prolonged, as it seems; of leases and locks alone."""
 
 
 def can_fail(name: str, fault: Fault) -> bool:
-    return fault is not Fault.CONFLICT or name == f"{ACTOR_JOURNALS.name}.create"
+    if fault is Fault.CONFLICT:
+        return name == f"{ACTOR_JOURNALS.name}.create"
+    return fault is not Fault.TAKEN or name in RENEWALS
 
 
 class Faults:
-    """Lets one call of all fail, the `at`th; remembers them."""
+    """Lets one call of all fail, the `at`th of those of the name `only`; remembers them.
 
-    def __init__(self, fault: Fault | None = None, at: int = 0) -> None:
-        self._fault, self._at = fault, at
+    `slow` is how many seconds each takes.
+    """
+
+    def __init__(
+        self, fault: Fault | None = None, at: int = 0, *, only: str = "", slow: float = 0.0
+    ) -> None:
+        self._fault, self._at, self._only = fault, at, only
+        self._slow = slow
         self._refused = 0
         self.calls: list[str] = []
         """What was called, in order."""
@@ -62,15 +79,28 @@ class Faults:
 
     async def call(self, name: str, do: Callable[[], Awaitable[Any]], documents: int) -> Any:
         """Do it, or fail: by raising, or by returning an error for each of `documents`."""
+        if not self._slow:
+            return await self._call(name, do, documents)
+        # Some of it before the call does what it does, some after.
+        await asyncio.sleep(self._slow / 2)
+        try:
+            return await self._call(name, do, documents)
+        finally:
+            await asyncio.sleep(self._slow / 2)
+
+    async def _call(self, name: str, do: Callable[[], Awaitable[Any]], documents: int) -> Any:
         self.calls.append(name)
         if self._refused:
             self._refused -= 1
             return failed(Throttled("not now", 0.001), documents)
         # Runs differ a little in their order: then it is the next call that can fail so.
-        due = self.failed is None and len(self.calls) >= self._at
+        called = self.calls.count(name) if self._only else len(self.calls)
+        due = self.failed is None and called >= self._at and self._only in ("", name)
         if self._fault is None or not due or not can_fail(name, self._fault):
             return await do()
         self.failed = name
+        if self._fault is Fault.TAKEN:
+            return [False for _ in await do()]
         if self._fault is Fault.CONFLICT:
             raise Conflict("another worker was first")
         if self._fault is not Fault.REFUSED:
@@ -118,7 +148,7 @@ class FaultyWorld(world.World):
         self.runtime = self.new_runtime()
         self._faults = faults
 
-    def faulty_worker(self) -> ActorWorker:
+    def faulty_worker(self, lease_seconds: float) -> ActorWorker:
         def faulty(port: Any, name: str | None = None) -> Any:
             return Faulty(port, name or port.spec.name, self._faults)
 
@@ -133,16 +163,16 @@ class FaultyWorld(world.World):
         return ActorWorker(
             *(runtime, queue, cast.CAST, ActivityExecutor(PATIENT), PATIENT, None, archive),
             dead_letters=DeadLetters(faulty(self.dead_letters)),
-            lease_seconds=LEASE_SECONDS,
+            lease_seconds=lease_seconds,
         )
 
 
-async def told(faults: Faults, effects: Path) -> Ending:
+async def told(faults: Faults, effects: Path, lease_seconds: float = LEASE_SECONDS) -> Ending:
     """Let a worker do the work; return what has come of it."""
     effects.parent.mkdir()
     cast.EFFECTS.set(effects)
     there = FaultyWorld(faults)
-    worker = there.faulty_worker()
+    worker = there.faulty_worker(lease_seconds)
     there.workers.append(worker)
     await send_wave(there.runtime, 0)
     task = asyncio.create_task(worker.run())
@@ -173,7 +203,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"actors.{name}", value)
 
 
-@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.TAKEN])
 async def test_whichever_call_fails_nothing_is_lost_and_nothing_done_twice(
     fault: Fault, tmp_path: Path
 ) -> None:
@@ -196,3 +226,32 @@ async def test_whichever_call_fails_nothing_is_lost_and_nothing_done_twice(
     await asyncio.gather(*(one(at) for at in numbers))
     assert not wrong
     assert len(numbers) > 50
+
+
+@pytest.mark.parametrize("renewal", RENEWALS)
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.CONFLICT])
+async def test_whichever_renewal_fails_nothing_is_lost_and_nothing_done_twice(
+    fault: Fault, renewal: str, tmp_path: Path
+) -> None:
+    none = Faults(slow=SLOW)
+    peaceful = tmp_path / "peace" / "effects"
+    peace = await asyncio.create_task(told(none, peaceful, BRIEF_LEASE))
+    wrong: dict[str, str] = {}
+    failed: Counter[str] = Counter()
+    side_by_side = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def one(at: int) -> None:
+        faults = Faults(fault, at, only=renewal, slow=SLOW)
+        effects = tmp_path / str(at) / "effects"
+        async with side_by_side:
+            try:
+                check_ending(await told(faults, effects, BRIEF_LEASE), peace, 1)
+                check_effects(effects, peaceful)
+            except (AssertionError, TimeoutError) as error:
+                wrong[f"call {at}, {faults.failed}"] = repr(error)[:500]
+            failed[str(faults.failed)] += 1
+
+    renewals = none.calls.count(renewal)
+    await asyncio.gather(*(one(at) for at in range(1, renewals + 1)))
+    assert not wrong
+    assert failed[renewal] > 5

@@ -18,6 +18,7 @@ from actors import (
     activity,
     handler,
 )
+from storage import Unavailable
 from tests.actors.world import Calls, World
 
 calls = Calls()
@@ -424,6 +425,97 @@ async def test_a_turn_whose_lease_is_lost_is_cancelled() -> None:
     async with world.serve(Endless, lease_seconds=0.06, grace_seconds=0):
         async with asyncio.timeout(5):
             await cancelled.wait()
+
+
+async def test_a_turn_whose_lease_is_lost_is_cancelled_whether_or_not_locks_can_be_renewed() -> (
+    None
+):
+    world = World()
+    cancelled = asyncio.Event()
+
+    class Endless(Actor):
+        @handler
+        async def work(self, payload: dict[str, Any]) -> None:
+            try:
+                await asyncio.sleep(3_600)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+    async def refuse(leases: Any, *, seconds: float) -> list[bool]:
+        return [False for _ in leases]
+
+    async def no_answer(actor_ids: Any, owner: str, seconds: float) -> list[bool]:
+        raise Unavailable("no answer")
+
+    await world.send("Endless/1", "work")
+    world.queue.extend = refuse  # type: ignore[method-assign]
+    world.locks.renew = no_answer  # type: ignore[method-assign]
+    async with world.serve(Endless, lease_seconds=0.06, grace_seconds=0):
+        async with asyncio.timeout(5):
+            await cancelled.wait()
+
+
+async def test_locks_are_renewed_while_the_queue_does_not_answer() -> None:
+    world = World()
+    renewed = asyncio.Event()
+
+    class Endless(Actor):
+        @handler
+        async def work(self, payload: dict[str, Any]) -> None:
+            await renewed.wait()
+
+    async def no_answer(leases: Any, *, seconds: float) -> list[bool]:
+        raise Unavailable("no answer")
+
+    async def renew(actor_ids: Any, owner: str, seconds: float) -> list[bool]:
+        renewed.set()
+        return [True for _ in actor_ids]
+
+    await world.send("Endless/1", "work")
+    world.queue.extend = no_answer  # type: ignore[method-assign]
+    world.locks.renew = renew  # type: ignore[method-assign]
+    async with world.serve(Endless, lease_seconds=0.06, grace_seconds=0):
+        async with asyncio.timeout(5):
+            await renewed.wait()
+            await world.settled()
+
+
+@pytest.mark.parametrize("message_type", ["fail", "work", "nap"])
+async def test_a_lease_that_is_given_up_is_not_lost_however_late_the_answer_comes(
+    message_type: str,
+) -> None:
+    world = World()
+
+    class Slow(Actor):
+        @handler
+        async def fail(self, payload: dict[str, Any]) -> None:
+            raise NonRetryable("it cannot be done")
+
+        @handler
+        async def work(self, payload: dict[str, Any]) -> None:
+            self.update_state(done=True)
+
+        @handler
+        async def nap(self, payload: dict[str, Any]) -> None:
+            await self.sleep(0.01)
+
+    release = world.locks.release
+
+    async def late(actor_id: str, owner: str) -> None:
+        await release(actor_id, owner)
+        await asyncio.sleep(0.1)
+
+    world.locks.release = late  # type: ignore[method-assign]
+    message = await world.send("Slow/1", message_type)
+    # The lease is to be extended several times meanwhile.
+    async with world.serve(Slow, lease_seconds=0.06) as worker:
+        await world.settled()
+        assert worker.stats().abandoned == 0
+    types = await world.types(message)
+    assert "lock:lost" not in types
+    assert ("message:dead_lettered" in types) == (message_type == "fail")
+    assert types[-1] == "lock:released"
 
 
 @pytest.mark.parametrize("traced", [False, True])
