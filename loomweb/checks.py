@@ -10,8 +10,9 @@ from django.core import checks
 
 from actors.queues import SqliteQueue
 from loomweb.config import Config, ConfigError, RedisConfig
+from loomweb.mail import open_redis
 from loomweb.stores import open_stores
-from loomweb.wiring import SPECS, open_redis
+from loomweb.wiring import SPECS
 from storage import StorageError
 from storage.sqlite import Database
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import platform
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 from actors import services as actor_services
 from actors.activity import ActivityExecutor
@@ -21,10 +20,9 @@ from actors.history import HistoryExporter
 from actors.inbox import ACTOR_EVENTS, Inbox
 from actors.inspect import ActorInspector
 from actors.journal import ACTOR_JOURNALS, Journal
-from actors.locks import LockManager, SqliteLocks
 from actors.pages.resolutions import LetterResolutions
 from actors.presence import WORKERS, Attendance, Presence
-from actors.queues import Depth, MessageQueue, QueueUnavailable, SqliteQueue
+from actors.queues import Depth
 from actors.redrive import Redrive
 from actors.resolvers import ActorDataLoaders
 from actors.retry import MESSAGE_RETRIES
@@ -32,7 +30,8 @@ from actors.runtime import ActorRuntime
 from actors.stores import ACTOR_STATES, CosmosStateStore
 from actors.watch import ActorWatch
 from actors.worker import ActorWorker, WorkerStats
-from loomweb.config import Config, ConfigError, RedisConfig
+from loomweb.config import Config
+from loomweb.mail import Mail, open_mail
 from loomweb.plugins import Served, load_actors
 from loomweb.recording import Recording, record_elsewhere, record_here, recording_config
 from loomweb.stores import Stores, open_stores
@@ -52,9 +51,6 @@ from tracing import services as tracing_services
 from tracing.containers import TRACE_EVENTS
 from tracing.otlp.export import ExportStats
 
-if TYPE_CHECKING:
-    from actors.redis_server import RedisServer
-
 SPECS = (
     TRACE_EVENTS,
     MESSAGE_ARCHIVE,
@@ -73,42 +69,6 @@ class ContainerUsage:
     name: str
     operations: Mapping[str, int]
     request_units: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """The queue and the locks: of this machine, or of all that share a Redis server."""
-
-    queue: MessageQueue
-    locks: LockManager
-    server: RedisServer | None = None
-    address: str = ""
-    closes: tuple[Callable[[], Awaitable[None]], ...] = ()
-
-    @property
-    def engine(self) -> str:
-        return "sqlite" if self.server is None else "redis"
-
-    async def facts(self) -> dict[str, str]:
-        """Return what the System page says of the engine.
-
-        Raises:
-            storage.StorageError: it does not answer.
-        """
-        if self.server is None:
-            return {}
-        found = await self.server.facts()
-        return {
-            "Server": self.address,
-            "Version": found.version,
-            "Append-only file": "on" if found.append_only else "off: a restart loses messages",
-            "When its memory is full": found.eviction,
-        }
-
-    async def close(self) -> None:
-        """Close the connections; what is embedded is closed with its database."""
-        for close in self.closes:
-            await close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,57 +321,6 @@ async def _open_recording(config: Config, database: Database) -> Recording | Non
     if config.trace_process:
         return record_elsewhere(settings)
     return await record_here(settings, database)
-
-
-async def open_mail(config: Config, database: Database) -> Mail:
-    """Return the queue and the locks that the settings name; the embedded ones are in `database`.
-
-    Raises:
-        ConfigError: a package that they need is not installed.
-        storage.StorageError: the Redis server does not answer, or refuses.
-    """
-    if config.redis is None:
-        queue, locks = SqliteQueue(database), SqliteLocks(database)
-        await queue.open()
-        await locks.open()
-        return Mail(queue, locks)
-    server = open_redis(config.redis)
-    # Optional, because one machine needs no Redis.
-    from actors.locks.redis import RedisLocks
-    from actors.queues.redis import RedisQueue
-
-    try:
-        await server.facts()
-    except StorageError as error:
-        await server.close()
-        raise QueueUnavailable(
-            f"{str(error).rstrip('.')}. LOOM_REDIS_URL names {config.redis.address}: see to that"
-            " server, or unset it to have the queue in the embedded store"
-        ) from error
-    shared = RedisQueue(server)
-    closes = (shared.close, server.close)
-    return Mail(shared, RedisLocks(server), server, config.redis.address, closes)
-
-
-def open_redis(config: RedisConfig) -> RedisServer:
-    """Return the Redis server that the settings name; nothing is sent to it yet.
-
-    Raises:
-        ConfigError: the package redis is not installed, or the URL has an option it does not know.
-    """
-    try:
-        from actors.redis_server import RedisServer
-    except ModuleNotFoundError as error:
-        if error.name != "redis":
-            raise
-        raise ConfigError(
-            "LOOM_REDIS_URL is set, which needs the package redis: pip install 'redis>=8,<9',"
-            " or unset it"
-        ) from None
-    try:
-        return RedisServer(config.url)
-    except ValueError as error:
-        raise ConfigError(f"LOOM_REDIS_URL cannot be used: {error}") from None
 
 
 async def close_loom() -> None:

@@ -24,7 +24,7 @@ from actors import ActivityExecutor, ActorWorker, RetryPolicy
 from actors.deadletters import DEAD_LETTERS, DeadLetters
 from actors.locks import SqliteLocks
 from actors.queues import SqliteQueue
-from loomweb import wiring
+from loomweb import mail, wiring
 from loomweb.config import load_config
 from loomweb.wiring import Loom
 from tests.crash.cast import CAST, EFFECTS, FUSE
@@ -115,13 +115,13 @@ async def open_ahead(data: Path, seconds: float) -> Loom:
     def clock() -> float:
         return time.time() + seconds
 
-    queue, locks = wiring.SqliteQueue, wiring.SqliteLocks
-    wiring.SqliteQueue = partial(SqliteQueue, clock=clock)  # type: ignore[assignment,misc]
-    wiring.SqliteLocks = partial(SqliteLocks, clock=clock)  # type: ignore[assignment,misc]
+    queue, locks = mail.SqliteQueue, mail.SqliteLocks
+    mail.SqliteQueue = partial(SqliteQueue, clock=clock)  # type: ignore[assignment,misc]
+    mail.SqliteLocks = partial(SqliteLocks, clock=clock)  # type: ignore[assignment,misc]
     try:
         return await wiring.open_loom(load_config(settings(data)))
     finally:
-        wiring.SqliteQueue, wiring.SqliteLocks = queue, locks  # type: ignore[misc]
+        mail.SqliteQueue, mail.SqliteLocks = queue, locks  # type: ignore[misc]
 
 
 def new_worker(loom: Loom, concurrency: int) -> ActorWorker:
