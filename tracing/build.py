@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from tracing.counted import counted
 from tracing.event import Event
 from tracing.filters import Trace
 from tracing.registry import REGISTRY, SpanKind
@@ -66,7 +67,9 @@ def _link(spans: dict[str, Span], notices: list[str]) -> list[Span]:
     roots.sort(key=lambda root: (root.start_ns, root.span_id))
     # One root may continue a trace that began elsewhere, in a web request of another service.
     if orphans and len(roots) > 1:
-        notices.append(f"{orphans} spans name a parent that is not in this trace")
+        notices.append(
+            f"{counted(orphans, 'span names', 'spans name')} a parent that is not in this trace"
+        )
     return roots
 
 
@@ -77,8 +80,8 @@ def _skew(ordered: list[Span]) -> list[str]:
     if not early:
         return []
     notice = (
-        f"{early} spans begin before what caused them: the clocks of the machines differ, so times"
-        " of different machines are off by as much"
+        counted(early, "span begins before what caused it", "spans begin before what caused them")
+        + ": the clocks of the machines differ, so times of different machines are off by as much"
     )
     return [notice]
 

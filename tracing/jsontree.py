@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from tracing.counted import counted
 from tracing.diff import Difference
 from tracing.jsonpath import ancestors, step
 
@@ -100,7 +101,7 @@ def visible(text: str, limit: int = MAX_TEXT) -> str:
             for char in cut
         )
     rest = len(text) - limit
-    return f"{cut}… {rest:,} characters more" if rest > 0 else cut
+    return f"{cut}… {counted(rest, 'character')} more" if rest > 0 else cut
 
 
 def plain(value: Any) -> str:
@@ -147,7 +148,7 @@ def tree_lines(
         if len(lines) >= most or used >= room:
             left = sum(opened.left for opened in stack)
             whole = "the download has everything"
-            lines.append(Line("cut", text=f"{left:,} entries more; {whole}"))
+            lines.append(Line("cut", text=f"{counted(left, 'entry', 'entries')} more; {whole}"))
             lines += [Line("close", type=opened.type) for opened in reversed(stack) if opened.type]
             break
         key, item = next(top.items)
@@ -182,8 +183,7 @@ def _open(
 
 
 def _count(item: dict[str, Any] | list[Any]) -> str:
-    noun = "key" if isinstance(item, dict) else "item"
-    return f"{len(item):,} {noun}{'' if len(item) == 1 else 's'}"
+    return counted(len(item), "key" if isinstance(item, dict) else "item")
 
 
 def _leaf(name: str, item: Any, text: int, path: str) -> Line:

@@ -13,6 +13,7 @@ import msgspec
 from storage import Container, Document, NotFound, Query, Where
 from tracing import legacy, segment
 from tracing.containers import SEGMENT, SUMMARY
+from tracing.counted import counted
 from tracing.errors import UnreadableSegment
 from tracing.event import Event
 from tracing.failure import Failure, failure_id
@@ -228,11 +229,15 @@ def _trace(trace_id: str, bodies: Sequence[Mapping[str, Any]]) -> Trace | None:
     tally.add(logs if len(distinct) == len(events) else logs_of(distinct))
     notices = []
     if unreadable:
-        notices.append(f"{unreadable} of its segments cannot be read; their events are missing")
+        notices.append(
+            f"{counted(unreadable, 'segment')} cannot be read; the events there are missing"
+        )
     if unknown:
-        notices.append(f"{unknown} events are of types that this version does not know")
+        strange = counted(unknown, "event is of a type", "events are of types")
+        notices.append(f"{strange} that this version does not know")
     if len(distinct) < len(events):
-        notices.append(f"{len(events) - len(distinct)} events were recorded twice; shown once")
+        twice = len(events) - len(distinct)
+        notices.append(f"{counted(twice, 'event was', 'events were')} recorded twice; shown once")
     if tally.promoted:
         notices.append(
             "This trace was not sampled; it is kept because something in it failed. What"

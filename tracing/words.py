@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tracing.counted import counted
 from tracing.registry import SpanKind
 from tracing.summary import TraceStatus
 from tracing.suspended import Suspension, is_suspended, only_waits, suspensions
@@ -27,7 +28,7 @@ def sentence(tree: TraceTree) -> list[Word]:
     if dead:
         return _failure(dead, messages)
     summary = tree.summary
-    count = _count(len(messages), "message")
+    count = counted(len(messages), "message")
     if summary.status is TraceStatus.RUNNING:
         waiting = [
             span
@@ -40,7 +41,7 @@ def sentence(tree: TraceTree) -> list[Word]:
                 Word(span.actor or "", True),
                 Word(" is failing at "),
                 Word(span.name, True),
-                Word(f" and will be tried again: {_count(span.tries, 'attempt')} so far, "),
+                Word(f" and will be tried again: {counted(span.tries, 'attempt')} so far, "),
                 Word(span.error_type or "", True),
             ]
         if only_waits(messages):
@@ -52,7 +53,7 @@ def sentence(tree: TraceTree) -> list[Word]:
     if summary.status is TraceStatus.RECOVERED:
         return [
             Word(summary.root, True),
-            Word(f" completed after {_count(summary.errors, 'failed attempt')}: {count} handled"),
+            Word(f" completed after {counted(summary.errors, 'failed attempt')}: {count} handled"),
         ]
     return [Word(summary.root, True), Word(f" completed: {count} handled")]
 
@@ -65,7 +66,7 @@ def _suspended(waits: list[Suspension]) -> list[Word]:
     else:
         words.append(Word(" waits for an answer" if first.for_answer else " waits for a time"))
     others = len(waits) - 1
-    return [*words, Word(f", and {_count(others, 'other wait')}")] if others else words
+    return [*words, Word(f", and {counted(others, 'other wait')}")] if others else words
 
 
 def _failure(dead: list[Span], messages: list[Span]) -> list[Word]:
@@ -74,17 +75,13 @@ def _failure(dead: list[Span], messages: list[Span]) -> list[Word]:
         Word(first.actor or "", True),
         Word(" failed handling "),
         Word(first.name, True),
-        Word(f" after {_count(max(1, first.tries), 'attempt')}: "),
+        Word(f" after {counted(max(1, first.tries), 'attempt')}: "),
         Word(first.error_type or "an error", True),
     ]
     others = len(dead) - 1
     if others:
-        words.append(Word(f"; {_count(others, 'other message')} failed too"))
+        words.append(Word(f"; {counted(others, 'other message')} failed too"))
     left = sum(span.end_ns is None for span in messages)
     if left:
-        words.append(Word(f"; {_count(left, 'message')} still open"))
+        words.append(Word(f"; {counted(left, 'message')} still open"))
     return words
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -86,4 +86,36 @@ def test_without_scripts_every_page_can_be_read(
         read = page.locator("main").inner_text()
         assert shown.says in read, shown.name
         assert page.locator("h1").count(), shown.name
+        # Nothing would keep that promise.
+        assert "Loading" not in read, shown.name
+        assert "Measuring…" not in read, shown.name
+    context.close()
+
+
+def test_without_scripts_a_link_to_a_span_offers_its_details(
+    browser: Browser, site: str, found: dict[str, str]
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site}{found['trace']}")
+    assert page.locator("#panel").inner_text().strip() == "Open its details"
+    page.get_by_role("link", name="Open its details").click()
+    assert "slide rule is no longer made" in page.locator("main").inner_text()
+    context.close()
+
+
+@pytest.mark.parametrize("width", [390, 360, 720, 1024])
+def test_every_page_can_be_reached_from_the_top_without_scrolling(
+    browser: Browser, site: str, width: int
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 844})
+    page = context.new_page()
+    page.goto(f"{site}/traces/")
+    links = page.get_by_role("navigation", name="Main").get_by_role("link").all()
+    assert len(links) == 7
+    for link in links:
+        box = link.bounding_box()
+        assert box, link
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
     context.close()

@@ -32,7 +32,7 @@ def test_trees_of_one_page_share_what_there_is() -> None:
     trees = [tree_lines({"a": ["x" * 50] * 10}, FULL, budget) for _ in range(200)]
     assert sum(map(len, trees)) < 100 + 200 * 3
     assert [line.kind for line in trees[-1]] == ["cut"]
-    assert "1 entries more" in trees[-1][0].text
+    assert "1 entry more" in trees[-1][0].text
 
 
 def test_what_is_cut_is_counted_and_every_container_is_closed() -> None:

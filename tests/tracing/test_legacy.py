@@ -167,7 +167,7 @@ async def test_what_was_recorded_twice_is_shown_once() -> None:
     trace = await read(*RUN, {**RUN[2], "id": "again"})
     assert trace is not None
     assert len(trace.events) == len(RUN)
-    assert trace.notices == ["1 events were recorded twice; shown once"]
+    assert trace.notices == ["1 event was recorded twice; shown once"]
 
 
 def test_our_own_documents_are_not_taken_for_the_reference_systems() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import event
+from tests.cosmos_server import ROOT
 from tests.tracing.test_tree import handled, tree_of
 from tracing.diff import diff
 from tracing.jsontree import MAX_LINES, tree_lines, visible
@@ -118,3 +121,20 @@ def test_sizes_counts_and_ids_are_short() -> None:
     assert tags.short("0123456789abcdef0") == "01234567…"
     assert tags.share(1, 3) == "33.33%"
     assert tags.share(1, 0) == "0%"
+
+
+def test_a_number_agrees_with_its_noun() -> None:
+    assert tags.counted_of(1, "message") == "1 message"
+    assert tags.counted_of(0, "message") == "0 messages"
+    assert tags.counted_of(2_000, "entry,entries") == "2,000 entries"
+
+
+NUMBERED = re.compile(r"\|(?:count|length) ?\}\}(?:</\w+>)? (?:(?:more|other|earlier) )?[a-z]+s\b")
+
+
+@pytest.mark.parametrize(
+    "template", sorted((ROOT / "templates").rglob("*.html")), ids=lambda path: path.name
+)
+def test_no_template_takes_a_number_for_many(template: Path) -> None:
+    # A number of which there is never one has its noun written out another way.
+    assert NUMBERED.findall(template.read_text()) == []

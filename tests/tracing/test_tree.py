@@ -136,7 +136,7 @@ def test_a_failure_is_counted_once_and_shown_on_its_ancestors() -> None:
 def test_a_span_whose_parent_is_missing_becomes_a_root_and_that_is_said() -> None:
     tree = tree_of([*handled(1, None, 0), *handled(2, 99, 10)])
     assert shape(tree) == [(1, 0), (2, 0)]
-    assert tree.notices == ["1 spans name a parent that is not in this trace"]
+    assert tree.notices == ["1 span names a parent that is not in this trace"]
 
 
 def test_a_circle_of_parents_is_cut_and_nothing_is_lost() -> None:
@@ -158,7 +158,7 @@ def test_clocks_that_differ_are_said_and_the_causes_still_stand_above() -> None:
         ]
     )
     assert [span.span_id for span in tree.spans] == [f"{1:016x}", f"{2:016x}"]
-    assert "1 spans begin before what caused them" in tree.notices[0]
+    assert "1 span begins before what caused it" in tree.notices[0]
     assert all(row.duration_ns >= 0 and row.waited_ns >= 0 for row in lay_out(tree).rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracing.containers import TRACE_EVENTS
+from tracing.counted import counted
 from tracing.otlp.decode import Decoded
 
 _NS = 1_000_000_000
@@ -21,6 +22,6 @@ def recent(decoded: Decoded, *, now_ns: int) -> Decoded:
     if not strange:
         return decoded
     days = kept_for // (86_400 * _NS)
-    said = f"{strange} spans ended more than {days} days ago or lie in the future"
+    said = f"{counted(strange, 'span')} ended more than {days} days ago or in the future"
     problem = f"{decoded.problem}; {said}" if decoded.problem else said
     return Decoded(events, decoded.rejected + strange, problem)

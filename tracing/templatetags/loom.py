@@ -12,6 +12,7 @@ from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from tracing.counted import counted
 from tracing.jsontree import BRIEF, FULL, SMALL, Budget, plain, tree_lines, visible
 from tracing.summary import Summary
 
@@ -67,6 +68,13 @@ def decade(nanoseconds: int) -> str:
 def count(number: int | None) -> str:
     """Write a number with thousands separators."""
     return "–" if number is None else f"{number:,}"
+
+
+@register.filter(name="counted")
+def counted_of(number: int, nouns: str) -> str:
+    """Write a number with its noun: `counted:"message"`, `counted:"entry,entries"`."""
+    one, _, many = nouns.partition(",")
+    return counted(number, one, many)
 
 
 @register.filter
