@@ -94,6 +94,12 @@ class Outbox:
             self._unreported.append((event, message))
         return message
 
+    def withhold(self) -> None:
+        """Emit what will never be sent; called when the turn has failed for good."""
+        if self._span is not None:
+            for message in self.unsent:
+                self._span.emit("message:withheld", name=message.message_type)
+
     def report(self, *refs: Pointer) -> None:
         """Emit what was sent since the last report; called when it is durable."""
         sent, self._unreported = self._unreported, []

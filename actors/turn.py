@@ -211,13 +211,16 @@ class Turn:
     async def fail(self, error: Exception, *, retryable: bool, final: bool) -> JournalRecord:
         """Journal that this run failed; its uncommitted changes are gone. Raises as `run` does."""
         failure = self.failure
-        return await failure.fail(
+        record = await failure.fail(
             failure.describe(error, retryable=retryable),
             self._attempt,
             final=final,
             before=self._before.version,
             began=self._began,
         )
+        if final:
+            self._outbox.withhold()
+        return record
 
     def read_only(self) -> ReadOnlyTurn:
         return ReadOnlyTurn(self.message, self.state, self._clock_ns)

@@ -197,6 +197,7 @@ def _name(kind: SpanKind, events: list[Event]) -> str:
 _FOREIGN_NAMES = frozenset(
     {
         "message:sent",
+        "message:withheld",
         "child:spawned",
         "store:read",
         "store:write",

@@ -84,6 +84,8 @@ class Effects:
     sagas: list[SagaSteps] = field(default_factory=list)
     others: list[Span] = field(default_factory=list)
     """Spans below it that are none of these: of another service."""
+    withheld: list[str] = field(default_factory=list)
+    """Types of messages that it decided to send and never sent, because it failed for good."""
 
 
 def effects_of(span: Span) -> Effects:
@@ -114,9 +116,25 @@ def effects_of(span: Span) -> Effects:
     for ref, receiver in receivers.items():
         if ref not in told:
             found.sent.append(Sent(receiver.events[0], ref, receiver))
+    found.withheld.extend(withheld_of(span))
     found.waits.extend(waits_of(span.events))
     found.sagas.extend(_sagas(span.events))
     return found
+
+
+def withheld_of(span: Span) -> list[str]:
+    """Return the types of the messages that the turn decided to send and never sent.
+
+    Of a turn that failed for good, as far as it came; what it would have sent later nobody knows.
+    Tried again from the dead letters, only its last attempt counts.
+    """
+    types: list[str] = []
+    for event in span.events:
+        if event.type == "message:started":
+            types.clear()
+        elif event.type == "message:withheld":
+            types.append(event.name or "")
+    return types if span.failed else []
 
 
 def _first(event: Event, kind: RefKind) -> Ref | None:

@@ -116,6 +116,7 @@ _TYPES = (
     EventType(53, "event:received", _MSG, "instant", False, (_J,), _TRY, "An event that the turn waited for was journaled.", named="the event"),
     EventType(54, "timer:set", _MSG, "instant", False, (), _TRY, "The turn asked to go on at a later time."),
     EventType(55, "timer:fired", _MSG, "instant", False, (_J,), _TRY, "The time has come, or the wait for an event has lasted long enough.", named="the event that did not come"),
+    EventType(56, "message:withheld", _MSG, "instant", False, (), _TRY, "The turn had decided to send a message, and failed for good before it was sent.", named="the type of the message"),
     EventType(60, "store:read", _MSG, "instant", False, (_D,), _BY + _TOOK, "A state or journal document was read.", "the access", "the container"),
     EventType(61, "store:write", _MSG, "instant", False, (_D,), _BY + _TOOK, "A state or journal document was written.", "the access", "the container"),
     EventType(62, "cosmosdb:read", _MSG, "instant", False, (_D,), _BY + _TOOK, "A state or journal document was read from Cosmos DB.", "the access", "the container"),

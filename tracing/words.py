@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tracing.counted import counted
+from tracing.effects import withheld_of
 from tracing.registry import SpanKind
 from tracing.summary import TraceStatus
 from tracing.suspended import Suspension, is_suspended, only_waits, suspensions
@@ -78,6 +79,12 @@ def _failure(dead: list[Span], messages: list[Span]) -> list[Word]:
         Word(f" after {counted(max(1, first.tries), 'attempt')}: "),
         Word(first.error_type or "an error", True),
     ]
+    withheld = len(withheld_of(first))
+    if withheld:
+        never = counted(
+            withheld, "message that it decided on was", "messages that it decided on were"
+        )
+        words.append(Word(f"; {never} never sent"))
     others = len(dead) - 1
     if others:
         words.append(Word(f"; {counted(others, 'other message')} failed too"))

@@ -163,3 +163,18 @@ def test_documents_are_told_by_container_and_id() -> None:
     ((write,), (read,)) = effects.writes, effects.reads
     assert (write.container, write.document) == ("actor-journals", "000/7")
     assert read.event.type == "cosmosdb:read"
+
+
+def test_only_the_last_attempt_of_a_turn_that_failed_for_good_withheld_something() -> None:
+    def failing(at: int, *names: str, end: str = "message:dead_lettered") -> list[Event]:
+        withheld = [in_turn("message:withheld", at + 1, name=name) for name in names]
+        return [in_turn("message:started", at), *withheld, in_turn(end, at + 5)]
+
+    once = failing(0, "ship", "bill")
+    (span,) = tree_of(once).spans
+    assert effects_of(span).withheld == ["ship", "bill"]
+    assert span.name == "place"
+    (span,) = tree_of([*once, *failing(10, "ship")]).spans
+    assert effects_of(span).withheld == ["ship"]
+    (span,) = tree_of([*once, *failing(10, end="message:completed")]).spans
+    assert effects_of(span).withheld == []

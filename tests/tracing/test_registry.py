@@ -55,6 +55,7 @@ CODES = {
     53: "event:received",
     54: "timer:set",
     55: "timer:fired",
+    56: "message:withheld",
     60: "store:read",
     61: "store:write",
     62: "cosmosdb:read",

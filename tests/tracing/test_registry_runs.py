@@ -156,6 +156,11 @@ class Traveller(Actor):
         await self.wait_for_event("word")
 
     @handler
+    async def gives_up(self, payload: dict[str, Any]) -> None:
+        self.send("Traveller/told", "wait")
+        raise Unavailable
+
+    @handler
     async def sleeps(self, payload: dict[str, Any]) -> None:
         self.annotate(pace="slow")
         await self.sleep(0.01)
@@ -170,6 +175,7 @@ async def of_waits_and_sagas() -> list[Event]:
         await world.send(
             f"Traveller/{number}", "travel", dict(zip(("first", "then"), bookings, strict=True))
         )
+    await world.send("Traveller/weary", "gives_up")
     await world.send("Traveller/told", "wait")
     await world.send("Traveller/cancelled", "wait")
     sent = await world.send("Traveller/asleep", "sleeps")

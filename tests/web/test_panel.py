@@ -20,6 +20,7 @@ from storage import Unavailable
 from tests.builders import TRACE, event
 from tests.conftest import quick_settings
 from tests.web.conftest import HTMX, settled, text
+from tests.web.test_trace_rows import store
 from tracing import Outcome, RefKind, Resolved, Resolvers, Source, Span, TraceTree
 from tracing.models import PayloadAccess
 
@@ -418,3 +419,25 @@ async def test_who_changed_a_state_is_for_those_who_may_see_it(loom: Loom, login
     assert "lack the permission" in answer
     assert "place" not in answer
     assert await PayloadAccess.objects.acount() == 0
+
+
+async def test_what_a_failed_turn_never_sent_is_among_its_effects(
+    loom: Loom, client: AsyncClient
+) -> None:
+    await store(
+        loom,
+        [
+            event("queue:enqueued", 1, attempt=0),
+            event("message:started", 1, at=1),
+            event("message:failed", 1, at=2, error_type="Boom"),
+            event("message:withheld", 1, at=3, name="<b>"),
+            event("message:withheld", 1, at=4, name="<b>"),
+            event("message:withheld", 1, at=5, name="bill"),
+            event("message:dead_lettered", 1, at=6, error_type="Boom"),
+        ],
+    )
+    page = text(await client.get(f"/traces/{TRACE}/"))
+    assert "; 3 messages that it decided on were never sent" in page
+    tab = text(await client.get(f"/traces/{TRACE}/spans/{1:016x}/?tab=effects"))
+    assert '<b>&lt;b&gt;</b> <span class="muted">2×</span>' in tab
+    assert "<li><b>bill</b></li>" in tab

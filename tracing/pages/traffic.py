@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -146,6 +147,8 @@ class EffectsView:
     waits: Some[WaitShown]
     sagas: Some[SagaShown]
     others: Some[Span]
+    withheld: Some[tuple[str, int]]
+    """Types of messages that it decided to send and never sent, and how many of each."""
 
     @property
     def empty(self) -> bool:
@@ -154,7 +157,7 @@ class EffectsView:
             part.items
             for part in (
                 *(self.activities, self.sent, self.spawned, self.writes),
-                *(self.reads, self.waits, self.sagas, self.others),
+                *(self.reads, self.waits, self.sagas, self.others, self.withheld),
             )
         )
 
@@ -192,6 +195,7 @@ def effects_view(trace_id: str, turn: Span, pointers: Pointers) -> EffectsView:
     """Return the Effects tab of a turn."""
     effects = effects_of(turn)
     activities = [_activity(trace_id, activity) for activity in effects.activities[:MANY]]
+    withheld = Counter(effects.withheld)
     return EffectsView(
         activities=some(activities, effects.activities),
         sent=_sent(effects.sent, turn, pointers, MANY),
@@ -201,6 +205,7 @@ def effects_view(trace_id: str, turn: Span, pointers: Pointers) -> EffectsView:
         waits=_waits(effects, turn, pointers, MANY),
         sagas=some([_saga(saga, turn) for saga in effects.sagas[:MANY]], effects.sagas),
         others=some(effects.others[:MANY], effects.others),
+        withheld=some(list(withheld.items())[:MANY], withheld),
     )
 
 
@@ -218,7 +223,7 @@ def attempts_shown(span: Span, most: int) -> Some[AttemptShown]:
     return some(shown, span.attempts)
 
 
-def some(shown: list[T], everything: Sequence[object]) -> Some[T]:
+def some(shown: list[T], everything: Sized) -> Some[T]:
     """Return what is shown of everything there is."""
     return Some(shown, len(everything) - len(shown))
 
