@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from pathlib import Path
 from typing import Any
 
-import hypothesis
-import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
 
 from actors import Lease, Message
 from tests.conftest import ManualClock
-from tests.queue_engines import ENGINES, Engine, engine_of
+from tests.contract.conftest import RunMachine
+from tests.queue_engines import Engine
 from tests.queue_model import QueueModel
 
 ACTORS = ("Order/1", "Order/2", "Shipment/1")
@@ -213,21 +209,5 @@ class QueueMachine(RuleBasedStateMachine):
         assert (depth.ready, depth.delayed, depth.leased, depth.paused) == (0, 0, 0, 0)
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
-    return engine_of(request, tmp_path)
-
-
-def test_any_calls_in_any_order_do_what_the_model_does(engine: Engine) -> None:
-    seed = random.SystemRandom().getrandbits(32)
-    print(f"seed {seed}")
-    with asyncio.Runner() as runner:
-        run_state_machine_as_test(
-            hypothesis.seed(seed)(lambda: QueueMachine(runner, engine)),
-            settings=hypothesis.settings(
-                max_examples=50,
-                stateful_step_count=40,
-                deadline=None,
-                database=None,
-            ),
-        )
+def test_any_calls_in_any_order_do_what_the_model_does(run_machine: RunMachine) -> None:
+    run_machine(QueueMachine, 50)

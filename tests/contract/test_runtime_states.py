@@ -7,15 +7,11 @@ in which they were sent, and in the end nothing is left.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
-import hypothesis
-import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -23,13 +19,13 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from actors import Actor, Message, activity, handler
 from tests.conftest import ManualClock
+from tests.contract.conftest import RunMachine
 from tests.mortal import Fuse, Process, Shared
-from tests.queue_engines import ENGINES, Engine, engine_of
+from tests.queue_engines import Engine
 
 T = TypeVar("T")
 
@@ -260,21 +256,7 @@ class RuntimeMachine(RuleBasedStateMachine):
         await self.opened.__aexit__(None, None, None)
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
-    return engine_of(request, tmp_path)
-
-
-def test_whatever_happens_every_message_is_handled_once_and_in_order(engine: Engine) -> None:
-    seed = random.SystemRandom().getrandbits(32)
-    print(f"seed {seed}")
-    with asyncio.Runner() as runner:
-        run_state_machine_as_test(
-            hypothesis.seed(seed)(lambda: RuntimeMachine(runner, engine)),
-            settings=hypothesis.settings(
-                max_examples=30,
-                stateful_step_count=40,
-                deadline=None,
-                database=None,
-            ),
-        )
+def test_whatever_happens_every_message_is_handled_once_and_in_order(
+    run_machine: RunMachine,
+) -> None:
+    run_machine(RuntimeMachine, 30)
