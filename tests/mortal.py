@@ -34,7 +34,8 @@ PATIENT = RetryPolicy(max_retries=1_000, initial_delay=0.5, max_delay=0.5)
 LEASE_SECONDS = 30.0
 SPECS = (ACTOR_STATES, ACTOR_JOURNALS, MESSAGE_ARCHIVE, ACTOR_EVENTS, DEAD_LETTERS)
 DURABLE = (
-    *("enqueue", "lease", "ack", "nack", "park", "wake", "dead_letter", "acquire", "release"),
+    *("enqueue", "lease", "extend", "ack", "nack", "park", "wake", "dead_letter"),
+    *("acquire", "renew", "release"),
     *("create", "replace", "upsert", "delete", "write_many"),
 )
 
@@ -106,9 +107,20 @@ class Process:
 
     async def go_on(self) -> None:
         """Let it go on where it stands still, with what it knew, and handle nothing new."""
-        self.stalled, self.fuse, self._turns, self._resting = False, None, 0, False
+        self.stalled, self.fuse, self._turns = False, None, 0
         self._released.set()
         await self._settled()
+
+    async def beat(self, fuse: Fuse | None = None) -> None:
+        """Extend what a turn that stands still holds, as where it waits for an answer alone.
+
+        A turn that has lost its lease is cancelled, wherever it stands.
+        """
+        self._turns, self.fuse = 0, fuse
+        await self._worker.keep()
+        self.fuse = None
+        if self.dead:
+            await self.kill()
 
     async def kill(self) -> None:
         """End it where it is. Its clean-up reaches nothing any more."""

@@ -41,6 +41,7 @@ sendings = st.tuples(
 )
 numbers = st.integers(0, PROCESSES - 1)
 steps = st.sampled_from((1, 1, 2, 3, 5, 8, 12))
+renewals = st.sampled_from(("extend", "renew"))
 names = st.sampled_from((None, None, None, "create", "enqueue", "park", "ack"))
 
 done: dict[str, set[str]] = defaultdict(set)
@@ -172,6 +173,19 @@ class RuntimeMachine(RuleBasedStateMachine):
     @rule(number=numbers, where=st.builds(Fuse, steps, st.booleans(), st.just(True), names))
     def work_and_stand_still(self, number: int, where: Fuse) -> None:
         self.run(self._work(number, 9, replace(where)))
+
+    @precondition(lambda self: any(process.stalled for process in self.processes.values()))
+    @rule(where=st.none() | st.builds(Fuse, st.just(1), st.booleans(), st.just(False), renewals))
+    def beat(self, where: Fuse | None) -> None:
+        """Who stands still at an answer goes on to say that it is there, or ends when it does."""
+        self.run(self._beat(where))
+
+    async def _beat(self, where: Fuse | None) -> None:
+        for number, process in list(self.processes.items()):
+            if process.stalled:
+                await process.beat(None if where is None else replace(where))
+            if process.dead:
+                del self.processes[number]
 
     async def _work(self, number: int, turns: int, fuse: Fuse | None) -> None:
         process = self.processes.get(number)
