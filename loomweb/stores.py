@@ -26,7 +26,8 @@ class Stores:
 
     Attributes:
         database: the embedded file of everything but traces; the queue and the locks may be there.
-        trace_database: the embedded file of traces; not used where they are in Cosmos DB.
+        trace_database: the embedded file of traces; the same as `database` where they are in that
+            one, or in Cosmos DB.
     """
 
     documents: Store
@@ -47,9 +48,11 @@ class Stores:
         return {spec.name: await self.of(spec).container(spec) for spec in specs}
 
     async def close(self) -> None:
-        for store in {id(each): each for each in (self.documents, self.traces)}.values():
-            await store.close()
+        await self.documents.close()
+        if self.traces is not self.documents:
+            await self.traces.close()
         await self.database.close()
+        # Closing one file twice does nothing.
         await self.trace_database.close()
 
 
@@ -60,8 +63,11 @@ def open_stores(config: Config) -> Stores:
         ConfigError: a package that they need is not installed.
         storage.Unavailable: an embedded file cannot be opened.
     """
-    trace_database = Database(trace_file(config), synchronous=config.synchronous)
     database = Database(config.database_file, synchronous=config.synchronous)
+    file = trace_file(config)
+    trace_database = (
+        database if file == config.database_file else Database(file, synchronous=config.synchronous)
+    )
     documents = open_store(config.cosmos, database)
     traces = documents if config.cosmos is not None else SqliteStore(trace_database)
     return Stores(documents, traces, database, trace_database)
@@ -82,7 +88,7 @@ def trace_file(config: Config) -> Path:
 def _has_traces(file: Path) -> bool:
     if not file.exists():
         return False
-    with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+    with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
         found = connection.execute(
             "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (TRACE_EVENTS.name,)
         ).fetchone()

@@ -337,12 +337,9 @@ def first_settings(connection: socket.socket) -> bytes:
 
 
 def _exactly(connection: socket.socket, size: int) -> bytes:
-    found = b""
-    while len(found) < size:
-        part = connection.recv(size - len(found))
-        if not part:
-            raise EOFError("whoever started this process is gone")
-        found += part
+    found = connection.recv(size, socket.MSG_WAITALL)
+    if len(found) < size:
+        raise EOFError("whoever started this process is gone")
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter, deque
 from dataclasses import replace
 
@@ -13,8 +12,6 @@ from tracing.recorder import PRESSED_SECONDS, PRESSED_SHARE
 from tracing.recording import Recorder, WriterStats
 from tracing.sampling import Sampler
 from tracing.spanlog import SpanLog
-
-logger = logging.getLogger(__name__)
 
 
 class TraceWriter:

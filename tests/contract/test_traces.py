@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from msgspec import structs
 
 from storage import Container, Store
 from storage.cosmos import CosmosStore
@@ -65,7 +66,7 @@ def run(number: int, *, bad: bool = False, sampled: bool = True) -> list[Event]:
 
     def one(type: str, span: int, after: int, **more: object) -> Event:
         made = event(type, span, at=at + after, trace=trace, **more)  # type: ignore[arg-type]
-        return made if sampled else _unsampled(made)
+        return made if sampled else structs.replace(made, sampled=False)
 
     events = [
         one("queue:enqueued", 1, 0, actor=actor, name="place", attempt=0, refs=(message,)),
@@ -85,11 +86,6 @@ def run(number: int, *, bad: bool = False, sampled: bool = True) -> list[Event]:
         after = 6 + 100 * number
         events.append(one("message:completed", 2, after, parent=1, actor=other, name="ship"))
     return events
-
-
-def _unsampled(found: Event) -> Event:
-    values = {name: getattr(found, name) for name in found.__struct_fields__}
-    return Event(**{**values, "sampled": False})
 
 
 async def write(container: Container, *runs: list[Event], **options: object) -> TraceWriter:

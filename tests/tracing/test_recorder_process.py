@@ -175,17 +175,12 @@ async def test_a_trace_that_is_promoted_there_is_sampled_here_from_then_on(tmp_p
     assert not root.sampled
     for type in ("queue:enqueued", "message:failed"):
         found = event(type, trace=root.trace_id, error_type="Boom", fingerprint="f")
-        writer.emit(_unsampled(found))
+        writer.emit(structs.replace(found, sampled=False))
     await until(lambda: writer.create_child_span(root).sampled)
     other = writer.create_root_trace()
     assert not writer.create_child_span(other).sampled
     await writer.close()
     assert len(await stored(tmp_path, root.trace_id)) == 2
-
-
-def _unsampled(found: Event) -> Event:
-    values = {name: getattr(found, name) for name in found.__struct_fields__}
-    return Event(**{**values, "sampled": False})
 
 
 async def test_a_process_that_cannot_open_its_store_loses_nothing_that_waits(
