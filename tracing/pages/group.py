@@ -246,9 +246,8 @@ def _samples(
         return [], None, False
     opened = _key(chosen_one)
     rows = [
-        Sample(one, _at(request, one), row.resolved, _key(one) == opened)
+        Sample(row.failure, _at(request, row.failure), row.resolved, _key(row.failure) == opened)
         for row in failed
-        for one in (row.failure,)
     ]
     selected = next((row for row in rows if row.selected), None)
     if selected is not None:
