@@ -90,11 +90,11 @@ def activity(
 
 
 class Observer(Protocol):
-    """Is told of each attempt of an activity."""
-
-    def started(self, attempt: int) -> None: ...
+    """Is told of the attempts of an activity after its first."""
 
     def retried(self, attempt: int, error: BaseException) -> None: ...
+
+    def started(self, attempt: int) -> None: ...
 
 
 class ActivityExecutor:
@@ -127,7 +127,7 @@ class ActivityExecutor:
             call["idempotency_key"] = idempotency_key
         attempt = 1
         while True:
-            if observer is not None:
+            if observer is not None and attempt > 1:
                 observer.started(attempt)
             try:
                 result = await self._attempt(activity, call)

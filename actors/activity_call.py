@@ -10,7 +10,7 @@ from actors.errors import ActivityFailed, NonRetryable
 from actors.failure import describe
 from actors.journal import EntryType, JournalEntry
 from actors.message import Message
-from actors.telemetry import ActivityReporter, SpanEmitter
+from actors.telemetry import ActivityReporter, TurnSpan
 from actors.turn_journal import TurnJournal
 from tracing import current_span
 
@@ -23,7 +23,7 @@ class ActivityCalls:
         message: Message,
         journal: TurnJournal,
         executor: ActivityExecutor,
-        span: SpanEmitter | None,
+        span: TurnSpan | None,
     ) -> None:
         self._message = message
         self._journal = journal

@@ -255,14 +255,14 @@ class ActorRuntime:
         if archive is not None:
             await archive.store(messages)
         # Taken before: once it is enqueued, a worker may report on it, which comes later in time.
-        at_ns = 0 if self.tracer is None else self.tracer.now()
+        at = 0 if self.tracer is None else self.tracer.ticks()
         added = await self.queue.enqueue(messages)
         if self.tracer is None:
             return
         for message, new in zip(messages, added, strict=True):
             if new:
                 run = opens.get(message.message_id) if opens else None
-                report_enqueued(self.tracer, message, at_ns, run)
+                report_enqueued(self.tracer, message, at, run)
 
     async def activate(self, actor_id: str, span: SpanEmitter | None = None) -> Fold:
         """Return the actor, from memory when it is in use, else from its store."""

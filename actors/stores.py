@@ -23,12 +23,15 @@ from actors.state import ActorState, Fold
 from actors.telemetry import SpanEmitter, document_ref
 from storage import Container, ContainerSpec, NotFound, PreconditionFailed, Query, Where
 from storage.memory import MemoryContainer
+from tracing.spanlog import More
 
 ACTOR_STATES = ContainerSpec("actor-states", "actorId", default_ttl=-1)
 SNAPSHOT_ID = "snapshot"
 WAYPOINT = "snapshot-"
 """Begins the ids of the snapshots that compaction keeps, from which older states are rebuilt."""
 MAX_STATE_BYTES = 1 << 20
+_OF_JOURNALS = More(ACTOR_JOURNALS.name, 0)
+"""What tells that a document is a journal's; made once, as every turn has some."""
 SHORT_JOURNAL = 1_000
 """States younger than this are rebuilt from the beginning, without looking for a snapshot."""
 
@@ -141,8 +144,9 @@ class CosmosStateStore:
             actor_id, expected_index, entries, message_id=message_id, turn=turn, code=code
         )
         if span is not None:
-            document = record_id(record.index)
-            _report(span, self._write_event, ACTOR_JOURNALS.name, document, started)
+            took = time.monotonic_ns() - started
+            document = document_ref(ACTOR_JOURNALS.name, record_id(record.index))
+            span.note(self._write_event, (document,), took, _OF_JOURNALS)
         return record
 
     async def save(

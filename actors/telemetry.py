@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from typing import Any
 
 from actors.failure import Failure
 from actors.journal import JournalRecord
 from actors.message import Message
 from tracing import RefKind, TraceContext, TraceWriter
+from tracing.draft import MAX_NOTES, ActivityNote, Draft, Note, TurnNote
 from tracing.registry import CODES
-from tracing.spanlog import MAX_ENTRIES, OWN_MESSAGE, Entry, More, Pointer, SpanLog, pointer
+from tracing.spanlog import KIND_CODES, OWN_MESSAGE, More, Pointer, pointer
 
 _STARTED, _ENQUEUED = CODES["workflow:started"], CODES["queue:enqueued"]
+_ACTOR_STATE, _JOURNAL_ENTRY, _DOCUMENT, _IDEMPOTENCY = (
+    KIND_CODES[kind]
+    for kind in (
+        RefKind.ACTOR_STATE,
+        RefKind.JOURNAL_ENTRY,
+        RefKind.DOCUMENT,
+        RefKind.IDEMPOTENCY,
+    )
+)
 _OWN = (OWN_MESSAGE,)
 
 
@@ -23,17 +33,17 @@ def message_ref(message: Message) -> Pointer:
 
 def journal_ref(record: JournalRecord) -> Pointer:
     """Return a reference to entries in the journal of the span's actor."""
-    return pointer(RefKind.JOURNAL_ENTRY, f"{record.index}:{len(record.entries)}")
+    return (_JOURNAL_ENTRY, f"{record.index}:{len(record.entries)}")
 
 
 def state_ref(version: int) -> Pointer:
     """Return a reference to a state of the span's actor."""
-    return pointer(RefKind.ACTOR_STATE, str(version))
+    return (_ACTOR_STATE, str(version))
 
 
 def document_ref(container: str, id: str) -> Pointer:
     """Return a reference to a document in the partition of the span's actor."""
-    return pointer(RefKind.DOCUMENT, f"{container}/{id}")
+    return (_DOCUMENT, f"{container}/{id}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +60,52 @@ class SpanEmitter:
     `message` is the id and the correlation id of the message that the span handles.
     """
 
-    __slots__ = ("_log", "_now", "context", "tracer")
+    __slots__ = ("_draft", "context", "ticks", "tracer")
 
     def __init__(
         self,
         tracer: TraceWriter,
         context: TraceContext,
         actor: str | None,
-        name: str,
+        name: str | None,
         attempt: int = 0,
         message: tuple[str, str] | None = None,
+        turn: TurnNote | None = None,
     ) -> None:
         self.tracer = tracer
+        self.ticks = tracer.ticks
         self.context = context
-        self._now = tracer.now
-        self._log = _log_of(context, actor, name, attempt, tracer.now(), message)
-        tracer.listen(self._log)
+        self._draft = draft = Draft(
+            context.trace_id,
+            context.span_id,
+            context.parent_span_id,
+            actor,
+            name,
+            attempt,
+            context.sampled,
+            tracer.ticks(),
+            tracer.epoch_ns,
+            message,
+            turn,
+        )
+        tracer.listen(draft)
+
+    def note(
+        self,
+        event_type: str,
+        refs: tuple[Pointer, ...] = (),
+        duration_ns: int | None = None,
+        more: More | None = None,
+    ) -> None:
+        """Emit one event, as `emit` does, for half of its cost."""
+        code = CODES.get(event_type)
+        if code is None:
+            self.tracer.refuse()
+            return
+        draft = self._draft
+        if draft.sealed or len(draft.notes) >= MAX_NOTES:
+            draft = self._next_draft()
+        draft.notes.append((code, self.ticks(), duration_ns, refs, more))
 
     def emit(
         self,
@@ -78,86 +118,89 @@ class SpanEmitter:
         fingerprint: str | None = None,
     ) -> None:
         """Emit one event; `name` and `attempt` replace the span's own."""
-        log, now = self._log, self._now()
-        if log.sealed or len(log.entries) >= MAX_ENTRIES:
-            log = self._next_log(now)
-        code = CODES.get(event_type)
-        if code is None:
-            self.tracer.refuse()
-            return
         more = None
         if name is not None or attempt is not None or error_type is not None:
             more = More(name, attempt, error_type, fingerprint)
-        log.entries.append(Entry(code, now - log.start_us * 1000, duration_ns, refs, more))
+        self.note(event_type, refs, duration_ns, more)
 
-    def _next_log(self, now: int) -> SpanLog:
-        """Go on in a log of its own, from now on."""
-        full = self._log
-        self._log = log = _log_of(
-            self.context, full.actor, full.name, full.attempt, now, full.message
-        )
-        self.tracer.listen(log)
-        return log
+    def _next_draft(self) -> Draft:
+        """Return the draft that takes the next note."""
+        draft = self._draft
+        if not draft.sealed:
+            self.tracer.listen(draft.so_far())
+            return draft
+        self._draft = draft.empty(self.ticks())
+        self.tracer.listen(self._draft)
+        return self._draft
 
     @property
     def actor(self) -> str | None:
-        return self._log.actor
+        return self._draft.actor
 
 
-def message_span(tracer: TraceWriter | None, message: Message, attempt: int) -> SpanEmitter | None:
+class TurnSpan(SpanEmitter):
+    """Emits the events of the span in which a worker handles a message, until `end`."""
+
+    __slots__ = ("turn",)
+
+    def __init__(self, tracer: TraceWriter, message: Message, of: TraceContext, attempt: int):
+        self.turn = TurnNote()
+        own = (message.message_id, message.correlation_id)
+        super().__init__(
+            tracer, of, message.actor_id, message.message_type, attempt, own, self.turn
+        )
+
+    def tell_activity(self, activity: ActivityNote) -> None:
+        """Emit what an activity of the turn tells; the rest is told by setting its fields."""
+        self._draft.activities.append(activity)
+
+    def end(self) -> None:
+        """Say that the worker has nothing more to tell."""
+        self.turn.over = True
+
+
+def message_span(tracer: TraceWriter | None, message: Message, attempt: int) -> TurnSpan | None:
     """Return the emitter of a message's span; None when the message is not traced."""
     trace = message.trace
     if tracer is None or trace is None:
         return None
-    return SpanEmitter(
-        *(tracer, trace, message.actor_id, message.message_type, attempt),
-        message=(message.message_id, message.correlation_id),
-    )
+    return TurnSpan(tracer, message, trace, attempt)
 
 
-def report_enqueued(
-    tracer: TraceWriter, message: Message, at_ns: int, run: Run | None = None
-) -> None:
-    """Emit that a message was put into its actor's mailbox at `at_ns`, and that its run began.
+def report_enqueued(tracer: TraceWriter, message: Message, at: int, run: Run | None = None) -> None:
+    """Emit that a message was put into its actor's mailbox at that tick, and that its run began.
 
     From any thread: messages are sent from wherever somebody has a runtime.
     """
     trace = message.trace
     if trace is None:
         return
-    own = (message.message_id, message.correlation_id)
-    after = at_ns % 1000
     if run is not None:
-        log = _log_of(run.trace, message.actor_id, run.name, 0, at_ns, own)
-        log.entries.append(Entry(_STARTED, after, None, _OWN))
-        tracer.take(log)
+        begun: Note = (_STARTED, at, None, _OWN, None)
+        tracer.take(_one_note(tracer, run.trace, message, run.name, begun))
     sender = message.metadata.sender
-    log = _log_of(trace, message.actor_id, message.message_type, 0, at_ns, own)
-    log.entries.append(
-        Entry(_ENQUEUED, after, None, _OWN, None if sender is None else More(peer=sender))
-    )
-    tracer.take(log)
+    note: Note = (_ENQUEUED, at, None, _OWN, None if sender is None else More(peer=sender))
+    tracer.take(_one_note(tracer, trace, message, message.message_type, note))
 
 
-def _log_of(
-    of: TraceContext,
-    actor: str | None,
-    name: str | None,
-    attempt: int,
-    begins_ns: int,
-    message: tuple[str, str] | None,
-) -> SpanLog:
-    """Return an empty log of a span; it begins at the microsecond that holds `begins_ns`."""
-    return SpanLog(
+def _one_note(
+    tracer: TraceWriter, of: TraceContext, message: Message, name: str, note: Note
+) -> Draft:
+    return Draft(
         of.trace_id,
         of.span_id,
         of.parent_span_id,
-        actor,
+        message.actor_id,
         name,
-        attempt,
+        0,
         of.sampled,
-        begins_ns // 1000,
-        message,
+        note[1],
+        tracer.epoch_ns,
+        (message.message_id, message.correlation_id),
+        None,
+        [note],
+        sealed=True,
+        events=1,
     )
 
 
@@ -177,39 +220,47 @@ def workflow_span(tracer: TraceWriter | None, message: Message) -> SpanEmitter |
     )
 
 
-class ActivityReporter(SpanEmitter):
-    """Emits the events of one activity's span, below the span of the turn that asked for it."""
+class ActivityReporter:
+    """Emits the events of one activity's span, below the span of the turn that asked for it.
 
-    __slots__ = ("_key", "_started")
+    Making one says that the activity was scheduled, and that its first attempt began.
+    """
 
-    def __init__(self, span: SpanEmitter, name: str, key: str) -> None:
-        tracer = span.tracer
-        super().__init__(tracer, tracer.create_child_span(span.context), span.actor, name)
-        self._key = pointer(RefKind.IDEMPOTENCY, key)
-        self._started = time.monotonic_ns()
-        self.emit("activity:scheduled", self._key)
+    __slots__ = ("_activity", "_turn", "context")
 
-    def started(self, attempt: int) -> None:
-        self.emit("activity:started", self._key, attempt=attempt)
+    def __init__(self, turn: TurnSpan, name: str, key: str) -> None:
+        self._turn = turn
+        self.context = turn.tracer.create_child_span(turn.context)
+        self._activity = ActivityNote(self.context.span_id, name, key, turn.ticks())
+        turn.tell_activity(self._activity)
 
     def retried(self, attempt: int, error: BaseException) -> None:
-        self.emit("activity:retried", self._key, attempt=attempt, error_type=type(error).__name__)
+        """Emit that an attempt failed and another will follow."""
+        self._emit("activity:retried", attempt=attempt, error_type=type(error).__name__)
+
+    def started(self, attempt: int) -> None:
+        """Emit that an attempt after the first began."""
+        self._emit("activity:started", attempt=attempt)
 
     def completed(self, attempts: int, record: JournalRecord) -> None:
-        self.emit(
-            "activity:completed",
-            self._key,
-            journal_ref(record),
-            attempt=attempts,
-            duration_ns=time.monotonic_ns() - self._started,
-        )
+        """Emit that the result was journaled."""
+        activity = self._activity
+        activity.attempts, activity.index = attempts, record.index
+        activity.count = len(record.entries)
+        activity.ended = self._turn.ticks()
 
     def failed(self, failure: Failure, record: JournalRecord) -> None:
-        self.emit(
+        """Emit that the last attempt failed, which was journaled."""
+        self._emit(
             "activity:failed",
-            self._key,
             journal_ref(record),
-            duration_ns=time.monotonic_ns() - self._started,
+            duration_ns=self._turn.ticks() - self._activity.began,
             error_type=failure.type,
             fingerprint=failure.fingerprint,
         )
+
+    def _emit(self, event_type: str, *refs: Pointer, **more: Any) -> None:
+        """Emit what an activity that completes at once never has to tell."""
+        turn, activity = self._turn, self._activity
+        span = SpanEmitter(turn.tracer, self.context, turn.actor, activity.name)
+        span.emit(event_type, (_IDEMPOTENCY, activity.key), *refs, **more)

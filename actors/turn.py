@@ -36,7 +36,7 @@ from actors.saga import SAGA_EVENTS
 from actors.state import Fold
 from actors.stores import MAX_STATE_BYTES, StateStore
 from actors.suspension import ContinueAsNew, Suspended
-from actors.telemetry import SpanEmitter, journal_ref, state_ref
+from actors.telemetry import SpanEmitter, TurnSpan, journal_ref
 from actors.turn_failure import TurnFailure
 from actors.turn_journal import TurnJournal
 from actors.waits import Waits
@@ -63,7 +63,7 @@ class Turn:
         attempt: int,
         store: StateStore,
         executor: ActivityExecutor,
-        span: SpanEmitter | None,
+        span: TurnSpan | None,
         *,
         inbox: Inbox | None = None,
         dispatch: Dispatch | None = None,
@@ -181,19 +181,12 @@ class Turn:
         span = self._span
         if span is None:
             return
-        written = journal_ref(record)
-        after = state_ref(record.next_index)
+        self._outbox.report(journal_ref(record))
+        told = span.turn
         if self._changed:
-            before = state_ref(self._before.version)
-            span.emit("actor:state_changed", before, after, written)
-        self._outbox.report(written)
-        span.emit(
-            "message:completed",
-            OWN_MESSAGE,
-            written,
-            after,
-            duration_ns=time.monotonic_ns() - self._began,
-        )
+            told.before = self._before.version
+        told.index, told.count = record.index, len(record.entries)
+        told.completed = span.ticks()
 
     def _check(self) -> None:
         """Raise again what ended this run, which its handler may have caught."""

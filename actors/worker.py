@@ -32,7 +32,7 @@ from actors.retry import MESSAGE_RETRIES, RetryPolicy
 from actors.runtime import ActorRuntime
 from actors.settlement import LONGEST_PARK, Settlement
 from actors.state import Fold
-from actors.telemetry import SpanEmitter, message_span
+from actors.telemetry import SpanEmitter, TurnSpan, message_span
 from actors.turn import Turn
 from storage import StorageError
 from tracing import TraceWriter
@@ -263,6 +263,9 @@ class ActorWorker:
             logger.warning("the turn of %s is abandoned: %s", actor_id, error)
             self._abandon(span, lease, type(error).__name__)
             await self._give_back(lease, STORE_DELAY)
+        finally:
+            if span is not None:
+                span.end()
 
     def _abandon(self, span: SpanEmitter | None, lease: Lease, why: str) -> None:
         self._abandoned += 1
@@ -276,7 +279,7 @@ class ActorWorker:
         except StorageError as error:
             logger.warning("a message of %s waits for its lease: %s", lease.message.actor_id, error)
 
-    async def _handle(self, lease: Lease, leased_ns: int, span: SpanEmitter | None) -> None:
+    async def _handle(self, lease: Lease, leased_ns: int, span: TurnSpan | None) -> None:
         message = lease.message
         retry = self._unmatched.retry(lease)
         if retry is not None:
@@ -285,20 +288,17 @@ class ActorWorker:
             return
         if span is not None:
             due_ns = max(message.metadata.sent_ns, message.metadata.not_before_ns)
-            waited = max(0, self._runtime.clock_ns() - due_ns)
-            span.emit("queue:dequeued", OWN_MESSAGE, duration_ns=waited)
-        asked = time.monotonic_ns()
+            span.turn.waited_ns = max(0, self._runtime.clock_ns() - due_ns)
+            span.turn.dequeued = span.ticks()
         if not await self._runtime.locks.acquire(
             message.actor_id, self.worker_id, self._lease_seconds
         ):
             if span is not None:
-                span.emit("lock:blocked", duration_ns=time.monotonic_ns() - asked)
+                span.emit("lock:blocked", duration_ns=span.ticks() - span.turn.dequeued)
             await self._queue.nack(lease, delay=BLOCKED_DELAY, count=False)
             return
-        locked = time.monotonic_ns()
         if span is not None:
-            span.emit("lock:acquired", duration_ns=locked - asked)
-            span.emit("message:received", OWN_MESSAGE)
+            span.turn.locked = span.ticks()
         fold = await self._runtime.activate(message.actor_id, span)
         ended = await self._ended_before(fold, lease, leased_ns)
         if ended is not None:
@@ -309,7 +309,7 @@ class ActorWorker:
         else:
             await self._turn(lease, fold, span)
         if span is not None:
-            span.emit("lock:released", duration_ns=time.monotonic_ns() - locked)
+            span.turn.released = span.ticks()
 
     def _is_late(self, lease: Lease, fold: Fold) -> bool:
         """Whether the message expired before its handling began."""
@@ -318,7 +318,7 @@ class ActorWorker:
             return False
         return lease.attempt == 1 and lease.message.message_id not in fold.open_turns
 
-    async def _turn(self, lease: Lease, fold: Fold, span: SpanEmitter | None) -> None:
+    async def _turn(self, lease: Lease, fold: Fold, span: TurnSpan | None) -> None:
         message = lease.message
         turn = Turn(
             *(fold, message, lease.attempt, self._runtime.state_store, self._executor, span),
@@ -337,7 +337,7 @@ class ActorWorker:
             await self._park(turn, lease, other_version(pinned, kind.version), VERSION_RETRY)
             return
         if span is not None:
-            span.emit("message:started", OWN_MESSAGE)
+            span.turn.started = span.ticks()
         try:
             record = await turn.run(kind)
         except (JournalConflict, StorageError):

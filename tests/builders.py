@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from actors import Message
 from storage import Container
 from tracing import Event, Ref, StoreRecorder, TraceWriter
 from tracing.context import NewId, random_id
+from tracing.draft import Draft, spelled_out
 from tracing.event import Clock
 from tracing.sampling import Sampler
 from tracing.spanlog import SpanLog
@@ -56,19 +58,26 @@ class RememberingWriter(TraceWriter):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._given: list[SpanLog] = []
+        self._told: list[SpanLog] = []
 
-    def take(self, log: SpanLog) -> None:
-        self._given.append(log)
-        super().take(log)
+    def take(self, draft: Draft) -> None:
+        waiting = len(self._incoming)
+        super().take(draft)
+        if len(self._incoming) == waiting:
+            self._told += draft.spelled_out()
 
-    def listen(self, log: SpanLog) -> None:
-        self._given.append(log)
-        super().listen(log)
+    def _hand_over(self, begun_before: int | None = None) -> None:
+        waiting = [*self._incoming, *self._listened]
+        before = deepcopy(waiting)
+        super()._hand_over(begun_before)
+        for draft, was in zip(waiting, before, strict=True):
+            if draft.sealed or draft.size < was.size:
+                self._told += was.spelled_out()
 
     @property
     def emitted(self) -> list[Event]:
-        return [event for log in self._given for event in log.events()]
+        logs = [*self._told, *spelled_out([*self._incoming, *self._listened])]
+        return [event for log in logs for event in log.events()]
 
 
 def trace_writer(

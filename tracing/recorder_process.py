@@ -22,15 +22,15 @@ from pathlib import Path
 import msgspec
 
 from storage import Usage
+from tracing.draft import Draft
 from tracing.hold import Promoted
 from tracing.otlp.export import ExportStats
 from tracing.recorder import MAX_BUFFERED
 from tracing.recording import NOTHING_WRITTEN, Recorder, WriterStats
-from tracing.spanlog import SpanLog
 
 logger = logging.getLogger(__name__)
 
-FRAME_LOGS = 500
+FRAME_DRAFTS = 500
 REPORT_SECONDS = 0.2
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a process that ended is replaced; doubled each time."""
@@ -44,10 +44,10 @@ _PREFIX = 4
 
 
 class Told(msgspec.Struct, tag="told", array_like=True):
-    """Logs to record, encoded by themselves: what is wrong with them must not hide how many."""
+    """Drafts to record, encoded by themselves: what is wrong with them must not hide how many."""
 
     events: int
-    logs: msgspec.Raw
+    drafts: msgspec.Raw
 
 
 class Flush(msgspec.Struct, tag="flush", array_like=True):
@@ -83,7 +83,7 @@ _SILENCE = Report(0, 0, NOTHING_WRITTEN, Usage({}, {}), None, [])
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Told | Flush | Close)
 _reports = msgspec.msgpack.Decoder(Report)
-_logs = msgspec.msgpack.Decoder(list[SpanLog])
+_drafts = msgspec.msgpack.Decoder(list[Draft])
 _UNFIT = (TypeError, ValueError, OverflowError)
 """What the encoder raises of values that no event should have."""
 
@@ -138,7 +138,7 @@ class RecorderProcess:
         self._out: asyncio.StreamWriter | None = None
         """The connection, once the process has reported that it records."""
         self._begun = asyncio.Event()
-        self._waiting: list[SpanLog] = []
+        self._waiting: list[Draft] = []
         self._waiting_events = self._given = 0
         self._report = _SILENCE
         self._before = NOTHING_WRITTEN
@@ -150,12 +150,12 @@ class RecorderProcess:
         self._failures = 0
         self._retry_at = 0.0
 
-    def put(self, logs: Sequence[SpanLog]) -> None:
+    def put(self, drafts: Sequence[Draft]) -> None:
         if self._out is None:
-            self._waiting += logs
-            self._waiting_events += sum(len(log.entries) for log in logs)
+            self._waiting += drafts
+            self._waiting_events += sum(draft.events for draft in drafts)
         else:
-            self._send(self._out, logs)
+            self._send(self._out, drafts)
         self._make_room()
 
     def reject(self, events: int, error: Exception) -> None:
@@ -293,16 +293,16 @@ class RecorderProcess:
         self._given, self._report = 0, _SILENCE
         self._make_room()
 
-    def _send(self, out: asyncio.StreamWriter, logs: Sequence[SpanLog]) -> None:
-        for at in range(0, len(logs), FRAME_LOGS):
-            some = logs[at : at + FRAME_LOGS]
-            events = sum(len(log.entries) for log in some)
+    def _send(self, out: asyncio.StreamWriter, drafts: Sequence[Draft]) -> None:
+        for at in range(0, len(drafts), FRAME_DRAFTS):
+            some = drafts[at : at + FRAME_DRAFTS]
+            events = sum(draft.events for draft in some)
             try:
                 body = _encoder.encode(some)
             except _UNFIT as error:
                 if len(some) > 1:
-                    for log in some:
-                        self._send(out, [log])
+                    for draft in some:
+                        self._send(out, [draft])
                 else:
                     self.reject(events, error)
                 continue
@@ -381,10 +381,10 @@ async def serve(
     seconds = CLOSE_SECONDS
     while (body := await _next_frame(reader)) is not None:
         match _requests.decode(body):
-            case Told(events, logs):
+            case Told(events, drafts):
                 taken += events
                 try:
-                    recorder.put(_logs.decode(logs))
+                    recorder.put(_drafts.decode(drafts))
                 except msgspec.MsgspecError as error:
                     recorder.reject(events, error)
             case Flush(number):

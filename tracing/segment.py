@@ -137,7 +137,6 @@ def _logs(body: Mapping[str, Any]) -> tuple[list[SpanLog], int]:
             None if message is None else (message, correlation if partition is None else partition),
         )
         log.entries = [entry for entry in entries if entry.code in BY_CODE]
-        log.sealed = True
         unknown += len(entries) - len(log.entries)
         if log.entries:
             logs.append(log)

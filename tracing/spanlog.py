@@ -2,6 +2,7 @@
 
 A turn has about ten events that agree in everything but their type and time. What they agree in is
 kept once, and an entry is made of numbers, so that one more event costs a fraction of an `Event`.
+Before, while they are told, they are in a `Draft`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,6 @@ import msgspec
 
 from tracing.event import Event, Ref, RefKind
 from tracing.registry import BY_CODE, CODES, NOTABLE
-
-MAX_ENTRIES = 100
-"""Entries of one log; whoever has more to tell begins another."""
 
 Pointer = tuple[int | str, ...]
 """A reference: its kind's code, its id unless it is the log's own message, and its partition unless
@@ -63,7 +61,6 @@ class SpanLog(msgspec.Struct, gc=False, array_like=True):
     Attributes:
         start_us: its beginning, microseconds since the epoch.
         message: id and partition of the message that the span handles.
-        sealed: it takes no more; what happens from now on belongs into another log.
     """
 
     trace_id: str
@@ -76,7 +73,6 @@ class SpanLog(msgspec.Struct, gc=False, array_like=True):
     start_us: int
     message: tuple[str, str] | None = None
     entries: list[Entry] = msgspec.field(default_factory=list)
-    sealed: bool = False
     _notable: list[Entry] | None = None
 
     @classmethod
@@ -95,7 +91,6 @@ class SpanLog(msgspec.Struct, gc=False, array_like=True):
             event.sampled,
             start_us,
             (first.id, first.partition) if first is not None and own else None,
-            sealed=True,
         )
         more = None
         if event.error_type is not None or event.fingerprint is not None or event.peer is not None:
@@ -113,7 +108,7 @@ class SpanLog(msgspec.Struct, gc=False, array_like=True):
 
     @property
     def notable(self) -> list[Entry]:
-        """Those of a sealed log's entries that counts, summaries and failure lists look at."""
+        """Those of its entries that counts, summaries and failure lists look at."""
         if self._notable is None:
             self._notable = [
                 entry for entry in self.entries if entry.code in NOTABLE or entry.more is not None

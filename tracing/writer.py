@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from dataclasses import replace
 
 from tracing.context import NewId, TraceContext, random_id
-from tracing.event import Clock, Event, monotonic_clock
+from tracing.draft import Draft
+from tracing.event import Clock, Event
 from tracing.recorder import PRESSED_SECONDS, PRESSED_SHARE
 from tracing.recording import Recorder, WriterStats
 from tracing.sampling import Sampler
-from tracing.spanlog import SpanLog
 
 
 class TraceWriter:
@@ -23,6 +24,10 @@ class TraceWriter:
 
     Args:
         sampler: which traces are kept even if nothing in them fails; without one, all.
+
+    Attributes:
+        ticks: its clock, which never goes back; nanoseconds since `epoch_ns`.
+        epoch_ns: nanoseconds since the epoch.
     """
 
     def __init__(
@@ -33,12 +38,13 @@ class TraceWriter:
         new_id: NewId = random_id,
         sampler: Sampler | None = None,
     ) -> None:
-        self.now = clock or monotonic_clock()
+        self.ticks = clock or time.monotonic_ns
+        self.epoch_ns = 0 if clock is not None else time.time_ns() - time.monotonic_ns()
         self._recorder = recorder
         self._sampler = sampler or Sampler()
         self._new_id = new_id
-        self._incoming: deque[SpanLog] = deque()
-        self._listened: list[SpanLog] = []
+        self._incoming: deque[Draft] = deque()
+        self._listened: list[Draft] = []
         self._closed = False
         self._task: asyncio.Task[None] | None = None
         self._dropped: Counter[str] = Counter()
@@ -46,29 +52,33 @@ class TraceWriter:
     def emit(self, event: Event) -> None:
         """Take an event. Never raises, blocks or awaits; what cannot be taken is counted."""
         try:
-            log = SpanLog.of(event)
+            draft = Draft.of(event)
         except (AttributeError, TypeError, ValueError, KeyError):
             self.refuse()
         else:
-            self.take(log)
+            self.take(draft)
 
-    def take(self, log: SpanLog) -> None:
-        """Take a sealed log of one event, as `emit` takes that event, for less of its cost."""
-        if not log.entries[0].code:
+    def take(self, draft: Draft) -> None:
+        """Take a sealed draft of one event, as `emit` takes that event, for less of its cost."""
+        if not draft.notes[0][0]:
             self.refuse()
         elif len(self._incoming) >= self._recorder.room:
             self._dropped["shutdown" if self._closed else "overflow"] += 1
         else:
-            self._incoming.append(log)
+            self._incoming.append(draft)
 
-    def listen(self, log: SpanLog) -> None:
-        """Take the entries that a log will get, for a fraction of what `emit` costs for each.
+    def listen(self, draft: Draft) -> None:
+        """Take the notes that a draft will get, for a fraction of what `emit` costs for each.
 
-        Only for code that runs in the event loop that called `start`. The writer seals the log
-        when it looks what has come in; a sealed log, and one of `MAX_ENTRIES`, gets no more.
+        Only for code that runs in the event loop that called `start`. When the writer looks what
+        has come in it seals the draft, unless that is of a turn which is not over yet.
         """
         if not self._closed:
-            self._listened.append(log)
+            self._listened.append(draft)
+
+    def now(self) -> int:
+        """Return nanoseconds since the epoch, by a clock that never goes back."""
+        return self.ticks() + self.epoch_ns
 
     def refuse(self) -> None:
         """Count an event that is not one, as of a type that nobody has registered."""
@@ -131,32 +141,42 @@ class TraceWriter:
     async def _run(self) -> None:
         while True:
             pressed = self._fresh * PRESSED_SHARE > self._recorder.room > 0
+            looked = self.ticks()
             await asyncio.sleep(PRESSED_SECONDS if pressed else self._recorder.interval)
-            self._hand_over()
+            self._hand_over(looked)
 
-    def _hand_over(self) -> None:
-        """Give the recorder what came in, as far as it has room for it."""
+    def _hand_over(self, begun_before: int | None = None) -> None:
+        """Give the recorder what came in, as far as it has room for it.
+
+        Turns that go on and began at that tick or later are left for the next time: most of them
+        are over by then, and need not be told in two parts.
+        """
         recorder = self._recorder
         taken = len(self._incoming)
         # Taken out of the room at once: other threads go on emitting meanwhile.
         recorder.room -= taken
-        logs = [self._incoming.popleft() for _ in range(taken)]
+        drafts = [self._incoming.popleft() for _ in range(taken)]
         listened, self._listened = self._listened, []
         left = recorder.room
-        for log in listened:
-            log.sealed = True
-            events = len(log.entries)
-            if events > left:
-                self._dropped["overflow"] += events
-            elif events:
-                left -= events
-                logs.append(log)
+        for draft in listened:
+            if draft.goes_on:
+                self._listened.append(draft)
+                if not draft.size or (begun_before is not None and draft.began >= begun_before):
+                    continue
+                draft = draft.so_far()
+            elif not draft.sealed:
+                draft.seal()
+            if draft.events > left:
+                self._dropped["overflow"] += draft.events
+            elif draft.events:
+                left -= draft.events
+                drafts.append(draft)
         try:
-            recorder.put(logs)
+            recorder.put(drafts)
         except Exception as error:  # a fault of ours: never the work's that is traced
-            recorder.reject(sum(len(log.entries) for log in logs), error)
+            recorder.reject(sum(draft.events for draft in drafts), error)
 
     @property
     def _fresh(self) -> int:
         """How many events came in and are not with the recorder yet."""
-        return len(self._incoming) + sum(len(log.entries) for log in self._listened)
+        return len(self._incoming) + sum(draft.size for draft in self._listened)

@@ -16,8 +16,9 @@ from storage.memory import MemoryContainer
 from tests.builders import TRACE, event, trace_writer
 from tracing import Event, Summary, TraceContext, TraceReader, TraceStatus
 from tracing.containers import TRACE_EVENTS
+from tracing.draft import MAX_NOTES
 from tracing.sink import TraceSink
-from tracing.spanlog import MAX_ENTRIES, logs_of
+from tracing.spanlog import logs_of
 
 
 def run_of(messages: int = 3, *, fail: bool = False) -> list[Event]:
@@ -126,14 +127,14 @@ async def test_a_span_goes_on_in_another_log_when_its_own_was_handed_over_or_is_
     container = MemoryContainer(TRACE_EVENTS)
     writer = trace_writer(container)
     span = SpanEmitter(writer, TraceContext(TRACE, "1" * 16), "Order/1", "place", 1)
-    for number in range(MAX_ENTRIES + 20):
+    for number in range(MAX_NOTES + 20):
         span.emit("message:started", attempt=number)
     await writer.flush()
-    span.emit("message:completed", attempt=MAX_ENTRIES + 20)
+    span.emit("message:completed", attempt=MAX_NOTES + 20)
     await writer.close()
     trace = await TraceReader(container).get_trace(TRACE)
     assert trace is not None
-    assert [each.attempt for each in trace.events] == list(range(MAX_ENTRIES + 21))
+    assert [each.attempt for each in trace.events] == list(range(MAX_NOTES + 21))
     assert trace.events[-1].type == "message:completed"
 
 

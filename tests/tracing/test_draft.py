@@ -1,0 +1,153 @@
+"""Drafts: whenever the writer looks, each event of a turn is told once, with its time and order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import Message
+from actors.journal import EntryType, JournalEntry, JournalRecord
+from actors.telemetry import ActivityReporter, TurnSpan
+from storage.memory import MemoryContainer
+from tests.builders import TRACE
+from tracing import Event, StoreRecorder, TraceContext, TraceWriter
+from tracing.containers import TRACE_EVENTS
+from tracing.draft import MAX_NOTES, Draft, spelled_out
+
+STEPS = 11
+"""How many steps `Turn` has before its end, not counting its notes."""
+
+
+class Listener(StoreRecorder):
+    """Remembers what it was given, in the form in which another process would have got it."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryContainer(TRACE_EVENTS))
+        self.given: list[Draft] = []
+
+    def put(self, drafts: Sequence[Draft]) -> None:
+        assert all(draft.sealed and draft.events == draft.size for draft in drafts)
+        self.given += msgspec.msgpack.decode(msgspec.msgpack.encode(drafts), type=list[Draft])
+
+    @property
+    def events(self) -> list[Event]:
+        logs = spelled_out(self.given)
+        return sorted(
+            (event for log in logs for event in log.events()),
+            key=lambda event: (event.time_ns, event.span_id),
+        )
+
+
+def record(index: int) -> JournalRecord:
+    entry = JournalEntry(EntryType.TURN_COMPLETED, {})
+    return JournalRecord("Order/1", index, "m", 0, (entry,))
+
+
+class Turn:
+    """Tells a turn of two activities, one step after the other."""
+
+    def __init__(self, tracer: TraceWriter, notes: int) -> None:
+        context = TraceContext(TRACE, "1" * 16)
+        message = Message.new("Order/1", "place", {}, message_id="m", trace=context)
+        self.span = TurnSpan(tracer, message, context, 1)
+        self.notes = notes
+        self.activities: list[ActivityReporter] = []
+
+    def step(self, number: int) -> None:
+        turn, now = self.span.turn, self.span.ticks()
+        match number:
+            case 0:
+                turn.dequeued, turn.waited_ns = now, 5
+            case 1:
+                turn.locked = now
+            case 2:
+                turn.started = now
+            case 3 | 4:
+                self.activities.append(ActivityReporter(self.span, "pay", f"key-{number}"))
+            case 5:
+                for note in range(self.notes):
+                    self.span.emit("store:write", attempt=note)
+            case 6:
+                self.activities[1].completed(1, record(1))
+            case 7:
+                self.activities[0].retried(1, OSError())
+                self.activities[0].started(2)
+            case 8:
+                self.activities[0].completed(2, record(2))
+            case 9:
+                turn.index, turn.count, turn.before = 3, 1, 0
+                turn.completed = now
+            case 10:
+                turn.released = now
+
+
+def told(looks: Sequence[bool], notes: int, patient: bool) -> tuple[list[Event], TraceWriter]:
+    """Tell a turn, with the writer looking before the steps that `looks` says.
+
+    A patient one leaves what began since it looked last for the next time.
+    """
+    recorder, ids = Listener(), count(1)
+    ticks = count(1_000_000, 1_000)
+    tracer = TraceWriter(
+        recorder, clock=lambda: next(ticks), new_id=lambda size: f"{next(ids):0{2 * size}x}"
+    )
+    looked = tracer.ticks()
+    turn = Turn(tracer, notes)
+    for number, look in enumerate(looks):
+        now = tracer.ticks()
+        if look:
+            tracer._hand_over(looked if patient else None)
+            looked = now
+        turn.step(number)
+    turn.span.end()
+    tracer._hand_over()
+    return recorder.events, tracer
+
+
+@given(st.lists(st.booleans(), min_size=STEPS, max_size=STEPS), st.integers(0, 3), st.booleans())
+def test_whenever_the_writer_looks_each_event_is_told_once_and_as_it_would_have_been(
+    looks: list[bool], notes: int, patient: bool
+) -> None:
+    whole, _ = told([False] * STEPS, notes, patient)
+    found, tracer = told(looks, notes, patient)
+    assert found == whole
+    assert len(found) == 15 + notes
+    assert tracer.stats().buffered == 0
+    assert tracer.stats().dropped == {}
+
+
+def test_a_turn_with_more_to_tell_than_a_draft_holds_hands_it_on() -> None:
+    found, _ = told([False] * STEPS, 3 * MAX_NOTES, True)
+    assert [e.attempt for e in found if e.type == "store:write"] == list(range(3 * MAX_NOTES))
+    assert len(found) == 15 + 3 * MAX_NOTES
+
+
+def test_what_is_told_of_a_turn_after_its_end_is_told_as_well() -> None:
+    recorder = Listener()
+    tracer = TraceWriter(recorder)
+    turn = Turn(tracer, 0)
+    turn.step(0)
+    turn.span.end()
+    tracer._hand_over()
+    turn.span.emit("store:write")
+    tracer._hand_over()
+    assert [e.type for e in recorder.events] == ["queue:dequeued", "store:write"]
+
+
+def test_a_turn_that_has_told_everything_so_far_costs_its_writer_no_draft() -> None:
+    recorder = Listener()
+    tracer = TraceWriter(recorder)
+    turn = Turn(tracer, 0)
+    turn.step(0)
+    for _ in range(3):
+        tracer._hand_over()
+    assert len(recorder.given) == 1
+    turn.step(1)
+    turn.span.end()
+    tracer._hand_over()
+    types = [e.type for e in recorder.events]
+    assert types == ["queue:dequeued", "lock:acquired", "message:received"]

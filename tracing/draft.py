@@ -1,0 +1,310 @@
+"""`Draft`: what a span tells while it does so, in the process that is traced.
+
+Telling is what the traced work waits for, so it makes as few objects and calls as it can. What
+every turn tells is a `TurnNote` whose fields are set as it goes on, what an activity tells an
+`ActivityNote`, and any other event is a tuple. The recorder spells it out as `SpanLog`s, in a
+process of its own as a rule. All times here are ticks of the writer's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy
+
+import msgspec
+
+from tracing.event import Event, RefKind
+from tracing.registry import CODES
+from tracing.spanlog import KIND_CODES, OWN_MESSAGE, Entry, More, Pointer, SpanLog
+
+MAX_NOTES = 100
+"""Notes of one draft; when there is more to tell, these are handed on first."""
+
+Note = tuple[int, int, int | None, tuple[Pointer, ...], More | None]
+"""One event: the fields of an `Entry`, with the time in ticks."""
+
+_STATE, _RECORD, _KEY = (
+    KIND_CODES[kind] for kind in (RefKind.ACTOR_STATE, RefKind.JOURNAL_ENTRY, RefKind.IDEMPOTENCY)
+)
+_OWN = (OWN_MESSAGE,)
+_FIRST = More(attempt=1)
+_DEQUEUED = CODES["queue:dequeued"]
+_LOCKED = CODES["lock:acquired"]
+_RECEIVED = CODES["message:received"]
+_STARTED = CODES["message:started"]
+_CHANGED = CODES["actor:state_changed"]
+_COMPLETED = CODES["message:completed"]
+_RELEASED = CODES["lock:released"]
+_SCHEDULED = CODES["activity:scheduled"]
+_TRIED = CODES["activity:started"]
+_DONE = CODES["activity:completed"]
+
+
+class TurnNote(msgspec.Struct, gc=False, array_like=True):
+    """What the span of a message tells as a rule, from its lease to the end of its lock.
+
+    A time is 0 for what has not happened. Each step is told once, in the order of the fields.
+
+    Attributes:
+        dequeued: when a worker had leased the message, and asked for the actor's lock.
+        waited_ns: how long the message had waited then.
+        locked: when it had the lock.
+        started: when it called the handler.
+        completed: when what the turn sent was enqueued.
+        index, count: the journal record that completed the turn.
+        before: version of the state that the turn changed; -1 when it changed none.
+        released: when the lock was given up.
+        over: nothing more will be told.
+        told: how many of its events the recorder has been given.
+    """
+
+    dequeued: int = 0
+    waited_ns: int = 0
+    locked: int = 0
+    started: int = 0
+    completed: int = 0
+    index: int = 0
+    count: int = 0
+    before: int = -1
+    released: int = 0
+    over: bool = False
+    told: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many events it holds that were not told."""
+        size = -self.told
+        if self.dequeued:
+            size += 1
+        if self.locked:
+            size += 2
+        if self.started:
+            size += 1
+        if self.completed:
+            size += 1 if self.before < 0 else 2
+        if self.released:
+            size += 1
+        return size
+
+    def entries(self, zero: int) -> list[Entry]:
+        """Return the events that were not told, with their times from `zero` on."""
+        found = []
+        if self.dequeued:
+            found.append(Entry(_DEQUEUED, self.dequeued - zero, self.waited_ns, _OWN))
+        if self.locked:
+            at = self.locked - zero
+            found.append(Entry(_LOCKED, at, self.locked - self.dequeued))
+            found.append(Entry(_RECEIVED, at, None, _OWN))
+        if self.started:
+            found.append(Entry(_STARTED, self.started - zero, None, _OWN))
+        if self.completed:
+            at, took = self.completed - zero, self.completed - self.started
+            record = (_RECORD, f"{self.index}:{self.count}")
+            after = (_STATE, str(self.index + self.count))
+            if self.before >= 0:
+                refs = ((_STATE, str(self.before)), after, record)
+                found.append(Entry(_CHANGED, at, None, refs))
+            found.append(Entry(_COMPLETED, at, took, (OWN_MESSAGE, record, after)))
+        if self.released:
+            found.append(Entry(_RELEASED, self.released - zero, self.released - self.locked))
+        return found[self.told :]
+
+
+class ActivityNote(msgspec.Struct, gc=False, array_like=True):
+    """What an activity's span tells as a rule: scheduled, its first attempt started, completed.
+
+    Attributes:
+        key: the activity's idempotency key.
+        ended: 0 until its result was journaled.
+        index, count: the journal record that holds its result.
+        told: the recorder has been given how it began.
+    """
+
+    span_id: str
+    name: str
+    key: str
+    began: int
+    ended: int = 0
+    attempts: int = 1
+    index: int = 0
+    count: int = 0
+    told: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many events it holds that were not told."""
+        return (0 if self.told else 2) + (1 if self.ended else 0)
+
+    def entries(self, zero: int) -> list[Entry]:
+        """Return the events that were not told, with their times from `zero` on."""
+        key = (_KEY, self.key)
+        found = []
+        if not self.told:
+            found.append(Entry(_SCHEDULED, self.began - zero, None, (key,)))
+            found.append(Entry(_TRIED, self.began - zero, None, (key,), _FIRST))
+        if self.ended:
+            refs = (key, (_RECORD, f"{self.index}:{self.count}"))
+            more = More(attempt=self.attempts)
+            found.append(Entry(_DONE, self.ended - zero, self.ended - self.began, refs, more))
+        return found
+
+
+class Draft(msgspec.Struct, gc=False, array_like=True):
+    """Events of one span that one emitter tells, one after the other.
+
+    Attributes:
+        began: when it was begun.
+        epoch_ns: nanoseconds since the epoch at tick 0.
+        message: id and partition of the message that the span handles.
+        activities: what the spans below it tell that are activities of its turn.
+        turn: what the turn tells, where the span is that of a message.
+        sealed: it takes no more notes; what happens from now on belongs into another draft.
+        events: how many it holds that were not told, once that was counted.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    actor: str | None
+    name: str | None
+    attempt: int
+    sampled: bool
+    began: int
+    epoch_ns: int
+    message: tuple[str, str] | None = None
+    turn: TurnNote | None = None
+    notes: list[Note] = msgspec.field(default_factory=list)
+    activities: list[ActivityNote] = msgspec.field(default_factory=list)
+    sealed: bool = False
+    events: int = 0
+
+    @classmethod
+    def of(cls, event: Event) -> Draft:
+        """Return a sealed draft of one event."""
+        log = SpanLog.of(event)
+        (entry,) = log.entries
+        draft = cls(
+            log.trace_id,
+            log.span_id,
+            log.parent_span_id,
+            log.actor,
+            log.name,
+            log.attempt,
+            log.sampled,
+            event.time_ns,
+            0,
+            log.message,
+            None,
+            [(entry.code, event.time_ns, entry.duration_ns, entry.refs, entry.more)],
+        )
+        draft.seal()
+        return draft
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether its turn has more to tell."""
+        return self.turn is not None and not self.turn.over and not self.sealed
+
+    @property
+    def size(self) -> int:
+        """How many events it holds that were not told."""
+        size = len(self.notes)
+        if self.turn is not None:
+            size += self.turn.size
+        for activity in self.activities:
+            size += activity.size
+        return size
+
+    def seal(self) -> None:
+        """Take no more, and count what there is."""
+        self.sealed = True
+        self.events = self.size
+
+    def so_far(self) -> Draft:
+        """Return what there is, sealed, and keep only what goes on: it is told once."""
+        part = copy(self)
+        self.notes = []
+        if self.turn is not None:
+            part.turn = copy(self.turn)
+            self.turn.told += self.turn.size
+        part.activities = [copy(activity) for activity in self.activities if activity.size]
+        self.activities = [activity for activity in self.activities if not activity.ended]
+        for activity in self.activities:
+            activity.told = True
+        part.seal()
+        return part
+
+    def empty(self, began: int) -> Draft:
+        """Return a draft that goes on with the span where this one is sealed."""
+        return Draft(
+            self.trace_id,
+            self.span_id,
+            self.parent_span_id,
+            self.actor,
+            self.name,
+            self.attempt,
+            self.sampled,
+            began,
+            self.epoch_ns,
+            self.message,
+        )
+
+    def spelled_out(self) -> list[SpanLog]:
+        """Return its events, with a log for each span."""
+        zero, start_us = self._zero(self.began)
+        logs = []
+        entries = [] if self.turn is None else self.turn.entries(zero)
+        if self.notes:
+            entries += [
+                Entry(code, at - zero, duration, refs, more)
+                for code, at, duration, refs, more in self.notes
+            ]
+            entries.sort(key=_after)
+        if entries:
+            logs.append(
+                SpanLog(
+                    self.trace_id,
+                    self.span_id,
+                    self.parent_span_id,
+                    self.actor,
+                    self.name,
+                    self.attempt,
+                    self.sampled,
+                    start_us,
+                    self.message,
+                    entries,
+                )
+            )
+        for activity in self.activities:
+            if not activity.size:
+                continue
+            zero, start_us = self._zero(activity.ended if activity.told else activity.began)
+            logs.append(
+                SpanLog(
+                    self.trace_id,
+                    activity.span_id,
+                    self.span_id,
+                    self.actor,
+                    activity.name,
+                    0,
+                    self.sampled,
+                    start_us,
+                    None,
+                    activity.entries(zero),
+                )
+            )
+        return logs
+
+    def _zero(self, at: int) -> tuple[int, int]:
+        """Return the beginning of a log: in ticks, and in microseconds since the epoch."""
+        start_us = (at + self.epoch_ns) // 1000
+        return start_us * 1000 - self.epoch_ns, start_us
+
+
+def spelled_out(drafts: Iterable[Draft]) -> list[SpanLog]:
+    """Return the events of drafts, with a log for each span."""
+    return [log for draft in drafts for log in draft.spelled_out()]
+
+
+def _after(entry: Entry) -> int:
+    return entry.after_ns
