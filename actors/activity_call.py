@@ -42,7 +42,7 @@ class ActivityCalls:
         reporter = None
         if self._span is not None:
             reporter = ActivityReporter(self._span, activity.name, key)
-        outer = current_span.set(None if reporter is None else reporter.context)
+        outer = current_span.set(reporter)
         try:
             result, attempts = await self._executor.run(activity, arguments, key, reporter)
         except Exception as error:  # the border to user code: journaled, then raised again

@@ -145,7 +145,6 @@ class Message:
 
     def to_document(self) -> dict[str, Any]:
         """Return the wire form, also the archived document's body."""
-        trace = self.trace
         metadata = self.metadata
         # Microseconds: JSON numbers are doubles in Cosmos DB, and nanoseconds do not fit.
         meta: dict[str, Any] = {"sentAt": metadata.sent_ns // 1000}
@@ -172,15 +171,7 @@ class Message:
             "messageType": self.message_type,
             "correlationId": self.correlation_id,
             "payload": self.payload,
-            "trace": None
-            if trace is None
-            else {
-                "traceId": trace.trace_id,
-                "spanId": trace.span_id,
-                "parentSpanId": trace.parent_span_id,
-                "sampled": trace.sampled,
-                **({"state": trace.state} if trace.state else {}),
-            },
+            "trace": None if self.trace is None else self.trace.to_document(),
             "metadata": meta,
         }
 
@@ -195,7 +186,7 @@ class Message:
             wire = msgspec.convert(body, _Wire)
         except msgspec.ValidationError as error:
             raise InvalidMessage(f"not a message document: {error}") from None
-        trace, meta = wire.trace, wire.metadata
+        meta = wire.metadata
         return cls(
             wire.messageId,
             wire.actorId,
@@ -213,20 +204,8 @@ class Message:
                 meta.expiresAt * 1000,
                 meta.retryOf,
             ),
-            None
-            if trace is None
-            else TraceContext(
-                trace.traceId, trace.spanId, trace.parentSpanId, trace.sampled, trace.state
-            ),
+            wire.trace,
         )
-
-
-class _WireTrace(msgspec.Struct):
-    traceId: str
-    spanId: str
-    parentSpanId: str | None = None
-    sampled: bool = True
-    state: str = ""
 
 
 class _WireMetadata(msgspec.Struct):
@@ -247,7 +226,7 @@ class _Wire(msgspec.Struct):
     messageType: str
     correlationId: str
     payload: dict[str, Any]
-    trace: _WireTrace | None = None
+    trace: TraceContext | None = None
     metadata: _WireMetadata = msgspec.field(default_factory=_WireMetadata)
 
 

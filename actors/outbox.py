@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from actors.commands import CommandLog, derived_id, digest
 from actors.delivery import AT_ONCE, Delivery
-from actors.journal import EntryType
+from actors.journal import EntryType, JournalRecord
 from actors.message import MAX_PAYLOAD_BYTES, Message, check_json
-from actors.telemetry import SpanEmitter, message_ref
-from tracing.spanlog import Pointer
+from actors.telemetry import TurnSpan
+from tracing.registry import CODES
+
+_SENT, _SPAWNED = CODES["message:sent"], CODES["child:spawned"]
 
 Command = Callable[[EntryType, str, Mapping[str, Any]], bool]
 """Takes the turn's next command; True when the journal has it already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """That messages are in their actors' mailboxes.
+
+    Attributes:
+        at: when they were put there, in ticks of the tracer's clock; 0 without one.
+        new: for each, whether it was not there before.
+    """
+
+    at: int
+    new: Sequence[bool]
+
+
+NOTHING_DELIVERED = Delivered(0, ())
 
 
 class Outbox:
@@ -30,7 +49,7 @@ class Outbox:
         message: Message,
         log: CommandLog,
         command: Command,
-        span: SpanEmitter | None,
+        span: TurnSpan | None,
         clock_ns: Callable[[], int],
     ) -> None:
         self._message = message
@@ -39,7 +58,8 @@ class Outbox:
         self._span = span
         self._clock_ns = clock_ns
         self._dispatched = 0
-        self._unreported: list[tuple[str, Message]] = []
+        self._codes: dict[str, int] = {}
+        """Of the event that says of a message that it was sent, until that is emitted."""
         self.messages: list[Message] = []
 
     @property
@@ -90,8 +110,9 @@ class Outbox:
             },
         )
         if not replayed:
-            event = "child:spawned" if entry_type is EntryType.CHILD_SPAWNED else "message:sent"
-            self._unreported.append((event, message))
+            self._codes[message.message_id] = (
+                _SPAWNED if entry_type is EntryType.CHILD_SPAWNED else _SENT
+            )
         return message
 
     def withhold(self) -> None:
@@ -100,9 +121,14 @@ class Outbox:
             for message in self.unsent:
                 self._span.emit("message:withheld", name=message.message_type)
 
-    def report(self, *refs: Pointer) -> None:
-        """Emit what was sent since the last report; called when it is durable."""
-        sent, self._unreported = self._unreported, []
-        if self._span is not None:
-            for event, message in sent:
-                self._span.emit(event, message_ref(message), *refs, name=message.message_type)
+    def report(self, delivered: Delivered, record: JournalRecord | None = None) -> None:
+        """Emit that what is unsent was sent and delivered; called when that is durable, in the
+        record."""
+        codes, self._codes = self._codes, {}
+        span = self._span
+        if span is None or not delivered.new:
+            return
+        told = span.ticks()
+        for message, new in zip(self.unsent, delivered.new, strict=True):
+            at = delivered.at if new else 0
+            span.note_sent(codes.get(message.message_id, 0), message, at, told, record)

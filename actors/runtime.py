@@ -17,6 +17,7 @@ from actors.inbox import CANCEL, Inbox, reply_name
 from actors.journal import EntryType
 from actors.locks import LockManager
 from actors.message import Message, check_address
+from actors.outbox import NOTHING_DELIVERED, Delivered
 from actors.query import query
 from actors.queues.port import MessageQueue
 from actors.state import Fold
@@ -249,20 +250,26 @@ class ActorRuntime:
 
         `opens` names the runs that begin with a message, by message id.
         """
-        if not messages:
+        delivered = await self.deliver(messages, archive=archive)
+        if self.tracer is None:
             return
+        for message, new in zip(messages, delivered.new, strict=True):
+            if new:
+                run = opens.get(message.message_id) if opens else None
+                report_enqueued(self.tracer, message, delivered.at, run)
+
+    async def deliver(
+        self, messages: Sequence[Message], *, archive: MessageArchive | None = None
+    ) -> Delivered:
+        """Archive and enqueue messages, as `dispatch` does, and leave it to the caller to emit."""
+        if not messages:
+            return NOTHING_DELIVERED
         archive = archive or self.archive
         if archive is not None:
             await archive.store(messages)
         # Taken before: once it is enqueued, a worker may report on it, which comes later in time.
         at = 0 if self.tracer is None else self.tracer.ticks()
-        added = await self.queue.enqueue(messages)
-        if self.tracer is None:
-            return
-        for message, new in zip(messages, added, strict=True):
-            if new:
-                run = opens.get(message.message_id) if opens else None
-                report_enqueued(self.tracer, message, at, run)
+        return Delivered(at, await self.queue.enqueue(messages))
 
     async def activate(self, actor_id: str, span: SpanEmitter | None = None) -> Fold:
         """Return the actor, from memory when it is in use, else from its store."""
@@ -274,9 +281,9 @@ class ActorRuntime:
         self._active[actor_id] = fold
         if span is not None:
             if fold.version == 0:
-                span.emit("actor:created")
+                span.note("actor:created")
             else:
-                span.emit("actor:activated", state_ref(fold.version))
+                span.note("actor:activated", (state_ref(fold.version),))
         while len(self._active) > MAX_ACTIVE:
             self.deactivate(next(iter(self._active)))
         return fold

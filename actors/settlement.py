@@ -15,7 +15,7 @@ from actors.queues.port import Lease, MessageQueue
 from actors.retry import RetryPolicy
 from actors.runtime import ActorRuntime
 from actors.state import Fold
-from actors.telemetry import SpanEmitter, document_ref, journal_ref, workflow_span
+from actors.telemetry import TurnSpan, document_ref, journal_ref, workflow_span
 from actors.turn import Turn
 from tracing import TraceWriter
 from tracing.spanlog import OWN_MESSAGE
@@ -52,12 +52,12 @@ class Settlement:
         return lease.token in self._given_up
 
     async def complete(
-        self, turn: Turn, lease: Lease, fold: Fold, record: JournalRecord, span: SpanEmitter | None
+        self, turn: Turn, lease: Lease, fold: Fold, record: JournalRecord, span: TurnSpan | None
     ) -> None:
         """Send what a turn that `record` completed has decided to send, and free its mailbox."""
-        await self._runtime.dispatch(turn.unsent, archive=self._archive)
+        delivered = await self._runtime.deliver(turn.unsent, archive=self._archive)
         await self._answer(lease.message, record)
-        turn.report_completed(record)
+        turn.report_completed(record, delivered)
         self._end_run(lease.message, "workflow:completed")
         await self._runtime.snapshot(fold, span)
         await self._release(lease, self._queue.ack(lease))
@@ -87,7 +87,7 @@ class Settlement:
         self._runtime.deactivate(lease.message.actor_id)
         await self._release(lease, self._queue.park(lease, seconds=retry))
 
-    async def expire(self, lease: Lease, span: SpanEmitter | None) -> None:
+    async def expire(self, lease: Lease, span: TurnSpan | None) -> None:
         """Take a message that came too late off its mailbox, unhandled."""
         await self._release(lease, self._queue.ack(lease))
         if span is not None:
@@ -99,7 +99,7 @@ class Settlement:
         lease: Lease,
         error: Exception,
         policy: RetryPolicy,
-        span: SpanEmitter | None,
+        span: TurnSpan | None,
     ) -> None:
         """Journal that this attempt failed; try the message again later, or give it up."""
         retryable = policy.retryable(error)
@@ -115,7 +115,7 @@ class Settlement:
             span.emit("message:retried", OWN_MESSAGE, duration_ns=int(delay * 1e9))
         await self._release(lease, self._queue.nack(lease, delay=delay))
 
-    async def lose(self, turn: Turn, lease: Lease, span: SpanEmitter | None) -> None:
+    async def lose(self, turn: Turn, lease: Lease, span: TurnSpan | None) -> None:
         """Give up a message that ends its workers. Its turn ends too: were it left open, it would
         keep the actor from being written as a snapshot ever again."""
         attempts = lease.attempt - 1
@@ -124,7 +124,7 @@ class Settlement:
         await self._give_up(lease, record, reason, span)
 
     async def _give_up(
-        self, lease: Lease, record: JournalRecord, reason: Reason, span: SpanEmitter | None
+        self, lease: Lease, record: JournalRecord, reason: Reason, span: TurnSpan | None
     ) -> None:
         """Make the message a dead letter; `record` says why."""
         message = lease.message
@@ -147,7 +147,7 @@ class Settlement:
         self._end_run(message, "workflow:failed", reason)
 
     async def finish_ended(
-        self, lease: Lease, record: JournalRecord, span: SpanEmitter | None
+        self, lease: Lease, record: JournalRecord, span: TurnSpan | None
     ) -> None:
         """Do what the worker that ended the turn may not have lived to do."""
         message, last = lease.message, record.entries[-1].data

@@ -9,14 +9,15 @@ from actors.failure import Failure
 from actors.journal import JournalRecord
 from actors.message import Message
 from tracing import RefKind, TraceContext, TraceWriter
-from tracing.draft import MAX_NOTES, ActivityNote, Draft, Note, TurnNote
+from tracing.draft import MAX_NOTES, ActivityNote, Draft, Note, SentNote, TurnNote
 from tracing.registry import CODES
-from tracing.spanlog import KIND_CODES, OWN_MESSAGE, More, Pointer, pointer
+from tracing.spanlog import KIND_CODES, OWN_MESSAGE, More, Pointer
 
 _STARTED, _ENQUEUED = CODES["workflow:started"], CODES["queue:enqueued"]
-_ACTOR_STATE, _JOURNAL_ENTRY, _DOCUMENT, _IDEMPOTENCY = (
+_MESSAGE, _ACTOR_STATE, _JOURNAL_ENTRY, _DOCUMENT, _IDEMPOTENCY = (
     KIND_CODES[kind]
     for kind in (
+        RefKind.MESSAGE,
         RefKind.ACTOR_STATE,
         RefKind.JOURNAL_ENTRY,
         RefKind.DOCUMENT,
@@ -28,7 +29,7 @@ _OWN = (OWN_MESSAGE,)
 
 def message_ref(message: Message) -> Pointer:
     """Return a reference to a message that is not the span's own (that is `OWN_MESSAGE`)."""
-    return pointer(RefKind.MESSAGE, message.message_id, message.correlation_id)
+    return (_MESSAGE, message.message_id, message.correlation_id)
 
 
 def journal_ref(record: JournalRecord) -> Pointer:
@@ -70,12 +71,11 @@ class SpanEmitter:
         name: str | None,
         attempt: int = 0,
         message: tuple[str, str] | None = None,
-        turn: TurnNote | None = None,
     ) -> None:
         self.tracer = tracer
         self.ticks = tracer.ticks
         self.context = context
-        self._draft = draft = Draft(
+        self._draft = Draft(
             context.trace_id,
             context.span_id,
             context.parent_span_id,
@@ -86,9 +86,8 @@ class SpanEmitter:
             tracer.ticks(),
             tracer.epoch_ns,
             message,
-            turn,
         )
-        tracer.listen(draft)
+        tracer.listen(self._draft)
 
     def note(
         self,
@@ -139,24 +138,71 @@ class SpanEmitter:
 
 
 class TurnSpan(SpanEmitter):
-    """Emits the events of the span in which a worker handles a message, until `end`."""
+    """Emits the events of the span in which a worker handles a message.
+
+    Most of them are fields of `turn`; when nothing more will be told, it is to be `over`.
+    """
 
     __slots__ = ("turn",)
 
     def __init__(self, tracer: TraceWriter, message: Message, of: TraceContext, attempt: int):
-        self.turn = TurnNote()
-        own = (message.message_id, message.correlation_id)
-        super().__init__(
-            tracer, of, message.actor_id, message.message_type, attempt, own, self.turn
+        # What its base does, without the calls: every message that is handled makes one.
+        self.tracer = tracer
+        self.ticks = tracer.ticks
+        self.context = of
+        self.turn = turn = TurnNote()
+        self._draft = draft = Draft(
+            of.trace_id,
+            of.span_id,
+            of.parent_span_id,
+            message.actor_id,
+            message.message_type,
+            attempt,
+            of.sampled,
+            tracer.ticks(),
+            tracer.epoch_ns,
+            (message.message_id, message.correlation_id),
+            turn,
+        )
+        tracer.listen(draft)
+
+    def note_sent(
+        self,
+        code: int,
+        message: Message,
+        enqueued: int,
+        told: int,
+        record: JournalRecord | None,
+    ) -> None:
+        """Emit that the turn sent a message, in that record of its journal, at tick `told` by an
+        event of that code, and that it was put into its actor's mailbox at tick `enqueued`.
+
+        A code of 0: that was told before. A tick of 0: it was in the mailbox already.
+        """
+        trace, draft = message.trace, self._draft
+        if trace is None:
+            return
+        if draft.sealed or len(draft.sent) >= MAX_NOTES:
+            draft = self._next_draft()
+        draft.sent.append(
+            SentNote(
+                code,
+                told,
+                enqueued,
+                message.actor_id,
+                message.message_type,
+                message.message_id,
+                message.correlation_id,
+                trace.span_id,
+                trace.sampled,
+                0 if record is None else record.index,
+                0 if record is None else len(record.entries),
+            )
         )
 
-    def tell_activity(self, activity: ActivityNote) -> None:
+    def note_activity(self, activity: ActivityNote) -> None:
         """Emit what an activity of the turn tells; the rest is told by setting its fields."""
         self._draft.activities.append(activity)
-
-    def end(self) -> None:
-        """Say that the worker has nothing more to tell."""
-        self.turn.over = True
 
 
 def message_span(tracer: TraceWriter | None, message: Message, attempt: int) -> TurnSpan | None:
@@ -226,13 +272,18 @@ class ActivityReporter:
     Making one says that the activity was scheduled, and that its first attempt began.
     """
 
-    __slots__ = ("_activity", "_turn", "context")
+    __slots__ = ("_activity", "_turn")
 
     def __init__(self, turn: TurnSpan, name: str, key: str) -> None:
         self._turn = turn
-        self.context = turn.tracer.create_child_span(turn.context)
-        self._activity = ActivityNote(self.context.span_id, name, key, turn.ticks())
-        turn.tell_activity(self._activity)
+        self._activity = ActivityNote(name, key, turn.ticks())
+        turn.note_activity(self._activity)
+
+    @property
+    def context(self) -> TraceContext:
+        """The activity's span, which few activities have to know."""
+        of = self._turn.context
+        return self._turn.tracer.create_child_span(of, self._activity.span_id(of.span_id))
 
     def retried(self, attempt: int, error: BaseException) -> None:
         """Emit that an attempt failed and another will follow."""

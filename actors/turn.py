@@ -28,7 +28,7 @@ from actors.inbox import Inbox, reply_name
 from actors.journal import EntryType, JournalEntry, JournalRecord
 from actors.limits import TURN_LIMITS, TurnLimits, TurnSize
 from actors.message import MAX_PAYLOAD_BYTES, Message, address, check_json
-from actors.outbox import Command, Outbox
+from actors.outbox import Command, Delivered, Outbox
 from actors.patch import merge_patch
 from actors.query import check_read_only, query
 from actors.read_only import ReadOnlyTurn
@@ -45,7 +45,7 @@ from tracing.spanlog import OWN_MESSAGE
 
 logger = logging.getLogger(__name__)
 
-Dispatch = Callable[[Sequence[Message]], Awaitable[None]]
+Deliver = Callable[[Sequence[Message]], Awaitable[Delivered]]
 """Archives and enqueues messages; repeating it changes nothing."""
 
 
@@ -66,7 +66,7 @@ class Turn:
         span: TurnSpan | None,
         *,
         inbox: Inbox | None = None,
-        dispatch: Dispatch | None = None,
+        deliver: Deliver | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
         limits: TurnLimits = TURN_LIMITS,
     ) -> None:
@@ -75,7 +75,7 @@ class Turn:
         self._before = fold.state()
         self._attempt = attempt
         self._span = span
-        self._dispatch = dispatch
+        self._deliver = deliver
         self._store = store
         self._clock_ns = clock_ns
         history = fold.open_turns.get(message.message_id, ())
@@ -175,13 +175,13 @@ class Turn:
         """Messages that take effect with the turn's completion: those since its last wait."""
         return self._outbox.unsent
 
-    def report_completed(self, record: JournalRecord) -> None:
-        """Emit what the turn did; called when its outbox has been dispatched too, because an
+    def report_completed(self, record: JournalRecord, delivered: Delivered) -> None:
+        """Emit what the turn did; called when its outbox has been delivered too, because an
         event names only what is durable."""
         span = self._span
         if span is None:
             return
-        self._outbox.report(journal_ref(record))
+        self._outbox.report(delivered, record)
         told = span.turn
         if self._changed:
             told.before = self._before.version
@@ -342,12 +342,11 @@ class Turn:
             raise NonDeterministic("a turn is suspended by waiting, and by nothing else")
         entry = self.waits.suspended(self._attempt)
         pending = self.unsent
-        if pending and self._dispatch is not None:
+        if pending and self._deliver is not None:
             # Durable first, then sent, then marked as sent: repeated only after a crash between.
             if self._log.buffer:
                 await self._journal.append(self._log.buffer.pop())
-            await self._dispatch(pending)
-            self._outbox.report()
+            self._outbox.report(await self._deliver(pending))
         if entry is None:
             await self._journal.check_owned()
             return

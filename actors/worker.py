@@ -265,7 +265,7 @@ class ActorWorker:
             await self._give_back(lease, STORE_DELAY)
         finally:
             if span is not None:
-                span.end()
+                span.turn.over = True
 
     def _abandon(self, span: SpanEmitter | None, lease: Lease, why: str) -> None:
         self._abandoned += 1
@@ -323,7 +323,7 @@ class ActorWorker:
         turn = Turn(
             *(fold, message, lease.attempt, self._runtime.state_store, self._executor, span),
             inbox=self._runtime.inbox,
-            dispatch=partial(self._runtime.dispatch, archive=self._archive),
+            deliver=partial(self._runtime.deliver, archive=self._archive),
             clock_ns=self._runtime.clock_ns,
             limits=self._turn_limits,
         )
@@ -359,7 +359,7 @@ class ActorWorker:
         self._handled += 1
 
     async def _fail(
-        self, turn: Turn, lease: Lease, error: Exception, span: SpanEmitter | None
+        self, turn: Turn, lease: Lease, error: Exception, span: TurnSpan | None
     ) -> None:
         await self._settlement.fail(turn, lease, error, self._policy, span)
         self._failed += 1

@@ -1,12 +1,13 @@
 """What does tracing cost against OpenTelemetry, and against none?
 
-Each figure comes from processes of its own, interleaved A, B, A, B; the medians are printed.
+Each figure comes from processes of its own, in turn; the medians are printed.
 
 * CPU per event: messages of a made-up run are emitted, packed and flushed, here into the memory
   engine and into the embedded one; there as spans with the same facts as attributes, through
   `BatchSpanProcessor` into OTLP protobuf. Neither side touches a network.
-* Overhead: the sample workflows, handled to the end by one worker on the embedded store, with
-  tracing on and off; the archive is on in both. Given both as time and as CPU.
+* Overhead: the sample workflows, handled to the end by one worker on the embedded store, in blocks
+  with tracing on and off in turn (`bench/paired.py`); the archive is on in both. Given as time, as
+  CPU of the process that is traced, and what the recorder's process takes of that CPU.
 * Ingest: events of 20-event traces as fast as one process takes them into the embedded store.
 
     python -m bench.tracing [--quick]
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.telemetry import SpanEmitter, document_ref, state_ref
+from bench.paired import overhead
 from storage import Container
 from storage.memory import MemoryContainer
 from storage.sqlite import Database, SqliteStore
@@ -38,6 +40,8 @@ from tracing.containers import TRACE_EVENTS
 from tracing.spanlog import OWN_MESSAGE, pointer
 
 MESSAGES = 2
+BLOCK = 30
+"""How often a block runs each sample workflow."""
 STEPS = (
     "queue:enqueued",
     "queue:dequeued",
@@ -171,8 +175,8 @@ async def opentelemetry(size: int) -> dict[str, float]:
     return {"us": cpu / spans * 1e6, "bytes": exporter.size_bytes / spans}
 
 
-async def samples(size: int, *, traced: bool) -> dict[str, float]:
-    """Run every sample workflow `size` times to its end; return time, CPU and bytes."""
+async def samples(pairs: int) -> dict[str, float]:
+    """Run the sample workflows in pairs of blocks; return what tracing adds, and its bytes."""
     from actors.samples import WORKFLOWS
     from loomweb import collector, wiring
     from loomweb.config import load_config
@@ -185,28 +189,27 @@ async def samples(size: int, *, traced: bool) -> dict[str, float]:
         ("chain", {"depth": 10}),
     )
     with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
-        environ = {**os.environ, "LOOM_DATA_DIR": folder, "LOOM_TRACING": "1" if traced else "0"}
-        loom = await wiring.open_loom(load_config(environ))
-        worker = loom.start_worker()
+        loom = await wiring.open_loom(load_config({**os.environ, "LOOM_DATA_DIR": folder}))
+        loom.start_worker()
         collector.settle()
-        began, cpu = time.perf_counter(), time.process_time()
-        for _ in range(size):
-            for name, payload in inputs:
-                await loom.runtime.start(WORKFLOWS[name], payload)
-        while True:
-            depth = await loom.queue.depth()
-            if not depth.ready + depth.delayed + depth.leased:
-                break
-            await asyncio.sleep(0.02)
-        seconds = time.perf_counter() - began
-        if loom.writer is not None:
-            await loom.writer.flush()
-        cpu = time.process_time() - cpu
-        figures = {"ms": seconds * 1e3, "cpu_ms": cpu * 1e3, "messages": worker.stats().handled}
-        if traced:
-            economy = await measure(loom.containers[TRACE_EVENTS.name])
-            figures["bytes_per_event"] = economy.bytes / economy.events
+
+        async def block() -> None:
+            for _ in range(BLOCK):
+                for name, payload in inputs:
+                    await loom.runtime.start(WORKFLOWS[name], payload)
+            while True:
+                depth = await loom.queue.depth()
+                if not depth.ready + depth.delayed + depth.leased:
+                    break
+                await asyncio.sleep(0.005)
+
+        figures = await overhead(loom, block, pairs)
+        economy = await measure(loom.containers[TRACE_EVENTS.name])
+        figures["bytes_per_event"] = economy.bytes / economy.events
         await wiring.close_loom()
+    recorder = resource.getrusage(resource.RUSAGE_CHILDREN)
+    recorder_s = recorder.ru_utime + recorder.ru_stime
+    figures["recorder_cpu_percent"] = recorder_s / figures["traced_cpu_s"] * 100
     return figures
 
 
@@ -214,8 +217,7 @@ PARTS: dict[str, Callable[[int], Any]] = {
     "memory": into_memory,
     "sqlite": into_sqlite,
     "otel": opentelemetry,
-    "traced": lambda size: samples(size, traced=True),
-    "untraced": lambda size: samples(size, traced=False),
+    "samples": samples,
 }
 
 
@@ -243,20 +245,16 @@ def main() -> None:
     if options.part:
         print(json.dumps(asyncio.run(PARTS[options.part](options.size))))
         return
-    runs, small, large, work = (2, 500, 5_000, 10) if options.quick else (5, 2_000, 25_000, 40)
+    runs, small, large, pairs = (2, 500, 5_000, 8) if options.quick else (5, 2_000, 25_000, 20)
     found: dict[str, list[dict[str, float]]] = {part: [] for part in PARTS}
     for number in range(runs):
         print(f"run {number + 1} of {runs} …", file=sys.stderr, flush=True)
         for part in PARTS:
-            size = {"sqlite": large, "traced": work, "untraced": work}.get(part, small)
+            size = {"sqlite": large, "samples": pairs}.get(part, small)
             found[part].append(measured(part, size))
 
     def median(part: str, key: str) -> float:
         return statistics.median(figures[key] for figures in found[part])
-
-    def overhead(key: str) -> float:
-        pairs = zip(found["traced"], found["untraced"], strict=True)
-        return statistics.median((on[key] / off[key] - 1) * 100 for on, off in pairs)
 
     emit, stored, otel = median("memory", "us"), median("sqlite", "us"), median("otel", "us")
     figures = {
@@ -265,10 +263,11 @@ def main() -> None:
         "otel_us": round(otel, 2),
         "emit_ratio": round(otel / emit, 1),
         "stored_ratio": round(otel / stored, 1),
-        "bytes_per_event": round(median("traced", "bytes_per_event"), 1),
+        "bytes_per_event": round(median("samples", "bytes_per_event"), 1),
         "otel_bytes_per_span": round(median("otel", "bytes"), 1),
-        "overhead_percent": round(overhead("ms"), 1),
-        "overhead_cpu_percent": round(overhead("cpu_ms"), 1),
+        "overhead_percent": round(median("samples", "overhead_percent"), 1),
+        "overhead_cpu_percent": round(median("samples", "overhead_cpu_percent"), 1),
+        "recorder_cpu_percent": round(median("samples", "recorder_cpu_percent"), 1),
         "ingest_events_per_s": round(median("sqlite", "per_s")),
         "ingest_rss_mb": round(median("sqlite", "rss_mb"), 1),
     }

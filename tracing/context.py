@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
+from typing import Any, Protocol
 
 import msgspec
 
@@ -20,11 +21,11 @@ NewId = Callable[[int], str]
 
 def random_id(length: int) -> str:
     """Return `length` random bytes as hex. Ids are no secrets: they need no system call each."""
-    return f"{random.getrandbits(8 * length) or 1:0{2 * length}x}"
+    return (random.getrandbits(8 * length) or 1).to_bytes(length, "big").hex()
 
 
-class TraceContext(msgspec.Struct, frozen=True, gc=False):
-    """One span's place in a trace.
+class TraceContext(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """One span's place in a trace, also as messages carry it.
 
     Attributes:
         trace_id: 32 lower-case hex digits.
@@ -48,6 +49,18 @@ class TraceContext(msgspec.Struct, frozen=True, gc=False):
     def child(self, *, new_id: NewId = random_id) -> TraceContext:
         """Return a new span below this one."""
         return TraceContext(self.trace_id, new_id(8), self.span_id, self.sampled, self.state)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the form in which messages carry it; `msgspec.convert` reads it."""
+        found: dict[str, Any] = {
+            "traceId": self.trace_id,
+            "spanId": self.span_id,
+            "parentSpanId": self.parent_span_id,
+            "sampled": self.sampled,
+        }
+        if self.state:
+            found["state"] = self.state
+        return found
 
     def traceparent(self) -> str:
         """Return the W3C `traceparent` header (version 00) that makes this span the parent."""
@@ -80,12 +93,19 @@ class TraceContext(msgspec.Struct, frozen=True, gc=False):
         return cls(trace_id, span_id, None, bool(int(flags, 16) & 1), state)
 
 
-current_span: ContextVar[TraceContext | None] = ContextVar("current_span", default=None)
-"""The span that the running code belongs to, where there is one: set while an activity runs."""
+class Placed(Protocol):
+    """What has a place in a trace, and may make that up when it is asked."""
+
+    @property
+    def context(self) -> TraceContext: ...
+
+
+current_span: ContextVar[Placed | None] = ContextVar("current_span", default=None)
+"""What tells of the running code, where something does: set while an activity runs."""
 
 
 def trace_headers() -> dict[str, str]:
     """Return the headers with which an activity calls another service, so that what that service
     does appears below it in the trace; empty outside of a traced activity."""
     span = current_span.get()
-    return {} if span is None else span.headers()
+    return {} if span is None else span.context.headers()

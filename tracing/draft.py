@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
+from hashlib import blake2b
 
 import msgspec
 
@@ -23,11 +24,18 @@ MAX_NOTES = 100
 Note = tuple[int, int, int | None, tuple[Pointer, ...], More | None]
 """One event: the fields of an `Entry`, with the time in ticks."""
 
-_STATE, _RECORD, _KEY = (
-    KIND_CODES[kind] for kind in (RefKind.ACTOR_STATE, RefKind.JOURNAL_ENTRY, RefKind.IDEMPOTENCY)
+_MESSAGE, _STATE, _RECORD, _KEY = (
+    KIND_CODES[kind]
+    for kind in (
+        RefKind.MESSAGE,
+        RefKind.ACTOR_STATE,
+        RefKind.JOURNAL_ENTRY,
+        RefKind.IDEMPOTENCY,
+    )
 )
 _OWN = (OWN_MESSAGE,)
 _FIRST = More(attempt=1)
+_ENQUEUED = CODES["queue:enqueued"]
 _DEQUEUED = CODES["queue:dequeued"]
 _LOCKED = CODES["lock:acquired"]
 _RECEIVED = CODES["message:received"]
@@ -120,7 +128,6 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True):
         told: the recorder has been given how it began.
     """
 
-    span_id: str
     name: str
     key: str
     began: int
@@ -130,10 +137,10 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True):
     count: int = 0
     told: bool = False
 
-    @property
-    def size(self) -> int:
-        """How many events it holds that were not told."""
-        return (0 if self.told else 2) + (1 if self.ended else 0)
+    def span_id(self, above: str) -> str:
+        """Return its span, below that of its turn: few have to know it, and all find the same."""
+        seed = f"{above} {self.key} {self.began}".encode()
+        return blake2b(seed, digest_size=8).hexdigest()
 
     def entries(self, zero: int) -> list[Entry]:
         """Return the events that were not told, with their times from `zero` on."""
@@ -149,6 +156,38 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True):
         return found
 
 
+class SentNote(msgspec.Struct, gc=False, array_like=True):
+    """That the span's actor sent a message, and that it is in its actor's mailbox.
+
+    Attributes:
+        code: of the event that tells the former; 0 when an earlier run of the turn told it.
+        told: when that is.
+        enqueued: when it was put into the mailbox; 0 when it was there already.
+        actor, name, id, partition: the message's actor, its type, and what refers to it.
+        span_id: its span, which is below the one that sends it.
+        index, count: the journal record that says so; a count of 0 is none.
+    """
+
+    code: int
+    told: int
+    enqueued: int
+    actor: str
+    name: str
+    id: str
+    partition: str
+    span_id: str
+    sampled: bool
+    index: int = 0
+    count: int = 0
+
+    def entry(self, zero: int) -> Entry:
+        """Return the event of the span that sends it, with its time from `zero` on."""
+        refs: tuple[Pointer, ...] = ((_MESSAGE, self.id, self.partition),)
+        if self.count:
+            refs += ((_RECORD, f"{self.index}:{self.count}"),)
+        return Entry(self.code, self.told - zero, None, refs, More(self.name))
+
+
 class Draft(msgspec.Struct, gc=False, array_like=True):
     """Events of one span that one emitter tells, one after the other.
 
@@ -157,6 +196,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
         epoch_ns: nanoseconds since the epoch at tick 0.
         message: id and partition of the message that the span handles.
         activities: what the spans below it tell that are activities of its turn.
+        sent: what it and the spans below it tell of messages which its turn sent.
         turn: what the turn tells, where the span is that of a message.
         sealed: it takes no more notes; what happens from now on belongs into another draft.
         events: how many it holds that were not told, once that was counted.
@@ -175,6 +215,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
     turn: TurnNote | None = None
     notes: list[Note] = msgspec.field(default_factory=list)
     activities: list[ActivityNote] = msgspec.field(default_factory=list)
+    sent: list[SentNote] = msgspec.field(default_factory=list)
     sealed: bool = False
     events: int = 0
 
@@ -202,17 +243,19 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
 
     @property
     def goes_on(self) -> bool:
-        """Whether its turn has more to tell."""
-        return self.turn is not None and not self.turn.over and not self.sealed
+        """Whether its turn has more to tell; without one, nobody knows."""
+        return self.turn is not None and not self.turn.over
 
     @property
     def size(self) -> int:
         """How many events it holds that were not told."""
         size = len(self.notes)
+        for sent in self.sent:
+            size += (1 if sent.code else 0) + (1 if sent.enqueued else 0)
         if self.turn is not None:
             size += self.turn.size
         for activity in self.activities:
-            size += activity.size
+            size += (0 if activity.told else 2) + (1 if activity.ended else 0)
         return size
 
     def seal(self) -> None:
@@ -223,11 +266,11 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
     def so_far(self) -> Draft:
         """Return what there is, sealed, and keep only what goes on: it is told once."""
         part = copy(self)
-        self.notes = []
+        self.notes, self.sent = [], []
         if self.turn is not None:
             part.turn = copy(self.turn)
             self.turn.told += self.turn.size
-        part.activities = [copy(activity) for activity in self.activities if activity.size]
+        part.activities = [copy(each) for each in self.activities if each.ended or not each.told]
         self.activities = [activity for activity in self.activities if not activity.ended]
         for activity in self.activities:
             activity.told = True
@@ -254,11 +297,12 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
         zero, start_us = self._zero(self.began)
         logs = []
         entries = [] if self.turn is None else self.turn.entries(zero)
-        if self.notes:
-            entries += [
-                Entry(code, at - zero, duration, refs, more)
-                for code, at, duration, refs, more in self.notes
-            ]
+        entries += [
+            Entry(code, at - zero, duration, refs, more)
+            for code, at, duration, refs, more in self.notes
+        ]
+        entries += [sent.entry(zero) for sent in self.sent if sent.code]
+        if self.notes or self.sent:
             entries.sort(key=_after)
         if entries:
             logs.append(
@@ -276,24 +320,44 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
                 )
             )
         for activity in self.activities:
-            if not activity.size:
-                continue
-            zero, start_us = self._zero(activity.ended if activity.told else activity.began)
-            logs.append(
-                SpanLog(
-                    self.trace_id,
-                    activity.span_id,
-                    self.span_id,
-                    self.actor,
-                    activity.name,
-                    0,
-                    self.sampled,
-                    start_us,
-                    None,
-                    activity.entries(zero),
+            if activity.ended or not activity.told:
+                zero, start_us = self._zero(activity.ended if activity.told else activity.began)
+                logs.append(
+                    self._below(
+                        activity.span_id(self.span_id),
+                        *(self.actor, activity.name, self.sampled),
+                        *(start_us, None, activity.entries(zero)),
+                    )
                 )
-            )
+        peer = None if self.actor is None else More(peer=self.actor)
+        for sent in self.sent:
+            if sent.enqueued:
+                zero, start_us = self._zero(sent.enqueued)
+                logs.append(
+                    self._below(
+                        *(sent.span_id, sent.actor, sent.name, sent.sampled, start_us),
+                        (sent.id, sent.partition),
+                        [Entry(_ENQUEUED, sent.enqueued - zero, None, _OWN, peer)],
+                    )
+                )
         return logs
+
+    def _below(
+        self,
+        span_id: str,
+        actor: str | None,
+        name: str,
+        sampled: bool,
+        start_us: int,
+        message: tuple[str, str] | None,
+        entries: list[Entry],
+    ) -> SpanLog:
+        """Return the log of a span below this one."""
+        return SpanLog(
+            *(self.trace_id, span_id, self.span_id, actor, name, 0, sampled, start_us),
+            message,
+            entries,
+        )
 
     def _zero(self, at: int) -> tuple[int, int]:
         """Return the beginning of a log: in ticks, and in microseconds since the epoch."""

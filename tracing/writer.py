@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import replace
 
 from tracing.context import NewId, TraceContext, random_id
@@ -26,6 +27,9 @@ class TraceWriter:
         sampler: which traces are kept even if nothing in them fails; without one, all.
 
     Attributes:
+        listen: takes the notes that a draft will get, for a fraction of what `emit` costs for each.
+            Only for code that runs in the event loop that called `start`. When the writer looks
+            what has come in it seals the draft, unless that is of a turn which is not over yet.
         ticks: its clock, which never goes back; nanoseconds since `epoch_ns`.
         epoch_ns: nanoseconds since the epoch.
     """
@@ -45,6 +49,7 @@ class TraceWriter:
         self._new_id = new_id
         self._incoming: deque[Draft] = deque()
         self._listened: list[Draft] = []
+        self.listen: Callable[[Draft], None] = self._listened.append
         self._closed = False
         self._task: asyncio.Task[None] | None = None
         self._dropped: Counter[str] = Counter()
@@ -67,15 +72,6 @@ class TraceWriter:
         else:
             self._incoming.append(draft)
 
-    def listen(self, draft: Draft) -> None:
-        """Take the notes that a draft will get, for a fraction of what `emit` costs for each.
-
-        Only for code that runs in the event loop that called `start`. When the writer looks what
-        has come in it seals the draft, unless that is of a turn which is not over yet.
-        """
-        if not self._closed:
-            self._listened.append(draft)
-
     def now(self) -> int:
         """Return nanoseconds since the epoch, by a clock that never goes back."""
         return self.ticks() + self.epoch_ns
@@ -93,10 +89,15 @@ class TraceWriter:
             sampled = self._sampler.keeps(trace_id, name)
         return TraceContext(trace_id, self._new_id(8), None, sampled)
 
-    def create_child_span(self, parent: TraceContext) -> TraceContext:
+    def create_child_span(self, parent: TraceContext, span_id: str | None = None) -> TraceContext:
         """Return a new span below `parent`; of a promoted trace, it is sampled from now on."""
-        sampled = parent.sampled or self._recorder.is_promoted(parent.trace_id)
-        return TraceContext(parent.trace_id, self._new_id(8), parent.span_id, sampled, parent.state)
+        return TraceContext(
+            parent.trace_id,
+            span_id or self._new_id(8),
+            parent.span_id,
+            parent.sampled or self._recorder.is_promoted(parent.trace_id),
+            parent.state,
+        )
 
     def has_room(self, events: int) -> bool:
         """Return whether that many events would be taken now."""
@@ -135,6 +136,7 @@ class TraceWriter:
         late = self._fresh
         self._incoming.clear()
         self._listened.clear()
+        self.listen = _deaf
         if late:
             self._dropped["shutdown"] += late
 
@@ -156,16 +158,18 @@ class TraceWriter:
         # Taken out of the room at once: other threads go on emitting meanwhile.
         recorder.room -= taken
         drafts = [self._incoming.popleft() for _ in range(taken)]
-        listened, self._listened = self._listened, []
+        listened = self._listened.copy()
+        self._listened.clear()
         left = recorder.room
         for draft in listened:
-            if draft.goes_on:
-                self._listened.append(draft)
-                if not draft.size or (begun_before is not None and draft.began >= begun_before):
-                    continue
-                draft = draft.so_far()
-            elif not draft.sealed:
-                draft.seal()
+            if not draft.sealed:
+                if draft.goes_on:
+                    self.listen(draft)
+                    if not draft.size or (begun_before is not None and draft.began >= begun_before):
+                        continue
+                    draft = draft.so_far()
+                else:
+                    draft.seal()
             if draft.events > left:
                 self._dropped["overflow"] += draft.events
             elif draft.events:
@@ -180,3 +184,7 @@ class TraceWriter:
     def _fresh(self) -> int:
         """How many events came in and are not with the recorder yet."""
         return len(self._incoming) + sum(draft.size for draft in self._listened)
+
+
+def _deaf(draft: Draft) -> None:
+    """Take nothing any more: its writer is closed."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import Message
+from actors.failure import Failure
 from actors.journal import EntryType, JournalEntry, JournalRecord
 from actors.telemetry import ActivityReporter, TurnSpan
 from storage.memory import MemoryContainer
@@ -17,9 +18,13 @@ from tests.builders import TRACE
 from tracing import Event, StoreRecorder, TraceContext, TraceWriter
 from tracing.containers import TRACE_EVENTS
 from tracing.draft import MAX_NOTES, Draft, spelled_out
+from tracing.registry import CODES
 
-STEPS = 11
+STEPS = 13
 """How many steps `Turn` has before its end, not counting its notes."""
+
+
+FAILURE = Failure("OSError", "no", (), "f", retryable=True)
 
 
 class Listener(StoreRecorder):
@@ -35,11 +40,9 @@ class Listener(StoreRecorder):
 
     @property
     def events(self) -> list[Event]:
-        logs = spelled_out(self.given)
-        return sorted(
-            (event for log in logs for event in log.events()),
-            key=lambda event: (event.time_ns, event.span_id),
-        )
+        assert all(log.entries for log in spelled_out(self.given))
+        events = [event for log in spelled_out(self.given) for event in log.events()]
+        return sorted(events, key=lambda event: (event.time_ns, event.span_id))
 
 
 def record(index: int) -> JournalRecord:
@@ -48,12 +51,16 @@ def record(index: int) -> JournalRecord:
 
 
 class Turn:
-    """Tells a turn of two activities, one step after the other."""
+    """Tells a turn of three activities, one step after the other."""
 
     def __init__(self, tracer: TraceWriter, notes: int) -> None:
         context = TraceContext(TRACE, "1" * 16)
         message = Message.new("Order/1", "place", {}, message_id="m", trace=context)
         self.span = TurnSpan(tracer, message, context, 1)
+        below = tracer.create_child_span(context)
+        self.sent = Message.new(
+            "Stock/1", "take", {}, message_id="n", sender=message.actor_id, trace=below
+        )
         self.notes = notes
         self.activities: list[ActivityReporter] = []
 
@@ -66,22 +73,25 @@ class Turn:
                 turn.locked = now
             case 2:
                 turn.started = now
-            case 3 | 4:
+            case 3 | 4 | 5:
                 self.activities.append(ActivityReporter(self.span, "pay", f"key-{number}"))
-            case 5:
+            case 6:
                 for note in range(self.notes):
                     self.span.emit("store:write", attempt=note)
-            case 6:
-                self.activities[1].completed(1, record(1))
             case 7:
+                self.activities[1].completed(1, record(1))
+            case 8:
                 self.activities[0].retried(1, OSError())
                 self.activities[0].started(2)
-            case 8:
-                self.activities[0].completed(2, record(2))
             case 9:
+                self.activities[0].completed(2, record(2))
+                self.activities[2].failed(FAILURE, record(3))
+            case 10:
+                self.span.note_sent(CODES["message:sent"], self.sent, now - 1, now, record(3))
+            case 11:
                 turn.index, turn.count, turn.before = 3, 1, 0
                 turn.completed = now
-            case 10:
+            case 12:
                 turn.released = now
 
 
@@ -103,7 +113,7 @@ def told(looks: Sequence[bool], notes: int, patient: bool) -> tuple[list[Event],
             tracer._hand_over(looked if patient else None)
             looked = now
         turn.step(number)
-    turn.span.end()
+    turn.span.turn.over = True
     tracer._hand_over()
     return recorder.events, tracer
 
@@ -115,7 +125,7 @@ def test_whenever_the_writer_looks_each_event_is_told_once_and_as_it_would_have_
     whole, _ = told([False] * STEPS, notes, patient)
     found, tracer = told(looks, notes, patient)
     assert found == whole
-    assert len(found) == 15 + notes
+    assert len(found) == 20 + notes
     assert tracer.stats().buffered == 0
     assert tracer.stats().dropped == {}
 
@@ -123,7 +133,7 @@ def test_whenever_the_writer_looks_each_event_is_told_once_and_as_it_would_have_
 def test_a_turn_with_more_to_tell_than_a_draft_holds_hands_it_on() -> None:
     found, _ = told([False] * STEPS, 3 * MAX_NOTES, True)
     assert [e.attempt for e in found if e.type == "store:write"] == list(range(3 * MAX_NOTES))
-    assert len(found) == 15 + 3 * MAX_NOTES
+    assert len(found) == 20 + 3 * MAX_NOTES
 
 
 def test_what_is_told_of_a_turn_after_its_end_is_told_as_well() -> None:
@@ -131,7 +141,7 @@ def test_what_is_told_of_a_turn_after_its_end_is_told_as_well() -> None:
     tracer = TraceWriter(recorder)
     turn = Turn(tracer, 0)
     turn.step(0)
-    turn.span.end()
+    turn.span.turn.over = True
     tracer._hand_over()
     turn.span.emit("store:write")
     tracer._hand_over()
@@ -147,7 +157,7 @@ def test_a_turn_that_has_told_everything_so_far_costs_its_writer_no_draft() -> N
         tracer._hand_over()
     assert len(recorder.given) == 1
     turn.step(1)
-    turn.span.end()
+    turn.span.turn.over = True
     tracer._hand_over()
     types = [e.type for e in recorder.events]
     assert types == ["queue:dequeued", "lock:acquired", "message:received"]
