@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from actors.errors import JournalConflict
 from storage import (
@@ -58,8 +59,7 @@ class EntryType(StrEnum):
     TURN_FAILED = "turn_failed"
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalEntry(msgspec.Struct, frozen=True):
     """One entry: its type and what that type keeps (JSON)."""
 
     type: EntryType
@@ -78,8 +78,7 @@ class JournalEntry:
         return cls(EntryType(body["type"]), {k: v for k, v in body.items() if k != "type"})
 
 
-@dataclass(frozen=True, slots=True)
-class JournalRecord:
+class JournalRecord(msgspec.Struct, frozen=True):
     """Entries that became durable together.
 
     Attributes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -43,8 +42,7 @@ def check_address(actor_id: str) -> None:
     address(actor_type, key)
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(msgspec.Struct, frozen=True, gc=False):
     """What the runtime knows of a message beside its content.
 
     Attributes:
@@ -70,8 +68,7 @@ class Metadata:
     retry_of: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One message to one actor.
 
     Attributes:

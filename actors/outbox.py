@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -21,8 +20,7 @@ Command = Callable[[EntryType, str, Mapping[str, Any]], bool]
 """Takes the turn's next command; True when the journal has it already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(msgspec.Struct, frozen=True):
     """That messages are in their actors' mailboxes.
 
     Attributes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from actors.journal import EntryType, JournalEntry, JournalRecord
 from actors.patch import merge_patch
@@ -14,8 +15,7 @@ REMEMBERED_MESSAGES = 256
 """Handled message ids that an activation keeps; older ones are looked up in the journal."""
 
 
-@dataclass(frozen=True, slots=True)
-class ActorState:
+class ActorState(msgspec.Struct, frozen=True):
     """An actor's state at one version.
 
     Attributes:

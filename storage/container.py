@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from storage.errors import StorageError
 from storage.query import Query
 from storage.spec import ContainerSpec
@@ -19,8 +21,7 @@ MAX_DOCUMENT_BYTES = 2_000_000
 """Cosmos DB refuses an item above 2 MB; the other engines keep to it, so that moving is safe."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A stored document.
 
     Attributes:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from actors.message import Message
 from storage import Unavailable
 
@@ -20,8 +22,7 @@ class QueueUnavailable(Unavailable):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True):
     """The right to handle one message for a while.
 
     Attributes:

@@ -9,11 +9,11 @@ import secrets
 import time
 from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actors import MemoryLocks, MemoryQueue, Message, RetryPolicy
 from actors.queues.port import Lease

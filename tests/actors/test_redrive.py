@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from actors import Actor, InvalidMessage, InvalidPayload, Message, NonRetryable, TooLarge, handler
 from actors.deadletters import DeadLetter, LetterFilter, LetterState
@@ -142,7 +143,9 @@ async def test_the_first_message_of_a_run_begins_the_run_anew() -> None:
     (letter,) = await desk.give_up(500)
     message = await desk.redrive.message(letter)
     assert message is not None
-    desk.queue._dead[:] = [replace(message, metadata=replace(message.metadata, workflow="sale"))]
+    desk.queue._dead[:] = [
+        structs.replace(message, metadata=structs.replace(message.metadata, workflow="sale"))
+    ]
     async with desk.open():
         sent = await desk.redrive.retry("Till/1", letter.message_id, by="ada")
     events = [
@@ -160,7 +163,9 @@ async def test_the_sender_stays_and_nobody_waits_for_an_answer() -> None:
     (letter,) = (await desk.letters.find(LetterFilter())).letters
     message = await desk.redrive.message(letter)
     assert message is not None
-    desk.queue._dead[:] = [replace(message, metadata=replace(message.metadata, reply=True))]
+    desk.queue._dead[:] = [
+        structs.replace(message, metadata=structs.replace(message.metadata, reply=True))
+    ]
     WORKING["till"] = True
     async with desk.open():
         await desk.redrive.retry("Till/asked", letter.message_id, by="ada")
@@ -500,6 +505,6 @@ async def test_a_letter_changes_hands_only_under_its_etag() -> None:
 def test_the_wire_form_of_a_retry_says_what_it_is_a_retry_of() -> None:
     message = Message.new("Till/1", "sell", {"cents": 1})
     assert "retryOf" not in message.to_document()["metadata"]
-    again = replace(message, metadata=replace(message.metadata, retry_of="m1"))
+    again = structs.replace(message, metadata=structs.replace(message.metadata, retry_of="m1"))
     assert again.to_document()["metadata"]["retryOf"] == "m1"
     assert Message.from_document(again.to_document()) == again
