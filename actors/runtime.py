@@ -22,7 +22,7 @@ from actors.query import query
 from actors.queues.port import MessageQueue
 from actors.state import Fold
 from actors.stores import StateStore
-from actors.telemetry import Run, SpanEmitter, report_enqueued, state_ref
+from actors.telemetry import Run, SpanEmitter, TurnSpan, report_enqueued
 from actors.workflow import Workflow
 from tracing import TraceContext, TraceWriter
 
@@ -271,7 +271,7 @@ class ActorRuntime:
         at = 0 if self.tracer is None else self.tracer.ticks()
         return Delivered(at, await self.queue.enqueue(messages))
 
-    async def activate(self, actor_id: str, span: SpanEmitter | None = None) -> Fold:
+    async def activate(self, actor_id: str, span: TurnSpan | None = None) -> Fold:
         """Return the actor, from memory when it is in use, else from its store."""
         fold = self._active.get(actor_id)
         if fold is not None:
@@ -280,10 +280,8 @@ class ActorRuntime:
         fold = await self.state_store.load(actor_id, span)
         self._active[actor_id] = fold
         if span is not None:
-            if fold.version == 0:
-                span.note("actor:created")
-            else:
-                span.note("actor:activated", (state_ref(fold.version),))
+            span.turn.version = fold.version
+            span.turn.activated = span.ticks()
         while len(self._active) > MAX_ACTIVE:
             self.deactivate(next(iter(self._active)))
         return fold

@@ -39,6 +39,8 @@ _ENQUEUED = CODES["queue:enqueued"]
 _DEQUEUED = CODES["queue:dequeued"]
 _LOCKED = CODES["lock:acquired"]
 _RECEIVED = CODES["message:received"]
+_CREATED = CODES["actor:created"]
+_ACTIVATED = CODES["actor:activated"]
 _STARTED = CODES["message:started"]
 _CHANGED = CODES["actor:state_changed"]
 _COMPLETED = CODES["message:completed"]
@@ -57,6 +59,8 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
         dequeued: when a worker had leased the message, and asked for the actor's lock.
         waited_ns: how long the message had waited then.
         locked: when it had the lock.
+        activated: when the actor had been loaded, unless it was in memory.
+        version: of the state that it had then; 0 says that it is new.
         started: when it called the handler.
         completed: when what the turn sent was enqueued.
         index, count: the journal record that completed the turn.
@@ -69,6 +73,8 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
     dequeued: int = 0
     waited_ns: int = 0
     locked: int = 0
+    activated: int = 0
+    version: int = 0
     started: int = 0
     completed: int = 0
     index: int = 0
@@ -81,11 +87,16 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
     @property
     def size(self) -> int:
         """How many events it holds that were not told."""
+        if self.released and self.completed and not self.told:
+            # Nearly always: it has told everything, and at once.
+            return (6 if self.before < 0 else 7) + (1 if self.activated else 0)
         size = -self.told
         if self.dequeued:
             size += 1
         if self.locked:
             size += 2
+        if self.activated:
+            size += 1
         if self.started:
             size += 1
         if self.completed:
@@ -103,6 +114,11 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
             at = self.locked - zero
             found.append(Entry(_LOCKED, at, self.locked - self.dequeued))
             found.append(Entry(_RECEIVED, at, None, _OWN))
+        if self.activated and self.version:
+            state = (_STATE, str(self.version))
+            found.append(Entry(_ACTIVATED, self.activated - zero, None, (state,)))
+        elif self.activated:
+            found.append(Entry(_CREATED, self.activated - zero))
         if self.started:
             found.append(Entry(_STARTED, self.started - zero, None, _OWN))
         if self.completed:
@@ -240,11 +256,6 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
         )
         draft.seal()
         return draft
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether its turn has more to tell; without one, nobody knows."""
-        return self.turn is not None and not self.turn.over
 
     @property
     def size(self) -> int:

@@ -163,7 +163,8 @@ class TraceWriter:
         left = recorder.room
         for draft in listened:
             if not draft.sealed:
-                if draft.goes_on:
+                turn = draft.turn
+                if turn is not None and not turn.over:
                     self.listen(draft)
                     if not draft.size or (begun_before is not None and draft.began >= begun_before):
                         continue

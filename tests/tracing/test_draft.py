@@ -72,7 +72,8 @@ class Turn:
             case 1:
                 turn.locked = now
             case 2:
-                turn.started = now
+                turn.version, turn.activated = 4, now
+                turn.started = self.span.ticks()
             case 3 | 4 | 5:
                 self.activities.append(ActivityReporter(self.span, "pay", f"key-{number}"))
             case 6:
@@ -125,7 +126,7 @@ def test_whenever_the_writer_looks_each_event_is_told_once_and_as_it_would_have_
     whole, _ = told([False] * STEPS, notes, patient)
     found, tracer = told(looks, notes, patient)
     assert found == whole
-    assert len(found) == 20 + notes
+    assert len(found) == 21 + notes
     assert tracer.stats().buffered == 0
     assert tracer.stats().dropped == {}
 
@@ -133,7 +134,7 @@ def test_whenever_the_writer_looks_each_event_is_told_once_and_as_it_would_have_
 def test_a_turn_with_more_to_tell_than_a_draft_holds_hands_it_on() -> None:
     found, _ = told([False] * STEPS, 3 * MAX_NOTES, True)
     assert [e.attempt for e in found if e.type == "store:write"] == list(range(3 * MAX_NOTES))
-    assert len(found) == 20 + 3 * MAX_NOTES
+    assert len(found) == 21 + 3 * MAX_NOTES
 
 
 def test_what_is_told_of_a_turn_after_its_end_is_told_as_well() -> None:
