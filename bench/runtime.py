@@ -10,7 +10,8 @@ each: a process of Python's keeps one core busy, and Restate's server and servic
 * Restate does three `ctx.run` and one `ctx.set` in a handler of a virtual object, one of 200; its
   server is told to use 2 partitions instead of 24, and hypercorn not to close connections.
 * The bare engine creates the documents that such a run creates, each after the other, and no more.
-* Tracing's cost is that of pairs of runs, with it and without it, at concurrency 200.
+* Tracing's cost is that of pairs of blocks of runs at concurrency 200, with it and without it in
+  turn (`bench/paired.py`), in one process.
 
 Every figure comes from processes of its own, interleaved; the medians are printed. Peers are looked
 for in the Python environment named by --peers (see `bench/peers/requirements.txt`), and the Restate
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import shutil
@@ -30,20 +32,29 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from actors import Actor, activity, handler
 from actors.archive import MESSAGE_ARCHIVE
 from actors.journal import ACTOR_JOURNALS
+from actors.worker import ActorWorker
+from bench.paired import overhead
 from bench.peers.load import drive
+from loomweb.wiring import Loom
 from storage.sqlite import Database, SqliteStore
 
 ACTORS = 200
-RUNS, RUNS_ALONE, RUNS_DBOS = 4_000, 400, 200
+RUNS, RUNS_ALONE = 4_000, 400
+RUNS_OF = {"dbos": 100, "dbos_wal": 100, "tracing": 6_000}
 """Of one part with `--quick`: enough for some seconds, the slower the fewer."""
+BLOCK = 500
+"""Runs of a block that is traced or not."""
 PEERS = Path(__file__).parent / "peers"
+
+Opened = tuple[Loom, ActorWorker, Callable[[int], Awaitable[None]]]
 
 
 @activity
@@ -68,41 +79,51 @@ class Steps(Actor):
         self.update_state(total=total)
 
 
-async def loom(
-    runs: int, concurrency: int, folder: str, process: int, processes: int, *, traced: bool
-) -> dict[str, float]:
-    """Return throughput and latency of one of the processes on the store in `folder`."""
+@asynccontextmanager
+async def opened(folder: str, concurrency: int, process: int) -> AsyncIterator[Opened]:
+    """Open the store in `folder` with a worker on it; yield what does one run, by its number."""
     from loomweb import collector, wiring
     from loomweb.config import load_config
 
     environ = {
         **os.environ,
         "LOOM_DATA_DIR": folder,
-        "LOOM_TRACING": "1" if traced else "0",
         "LOOM_CONCURRENCY": str(max(64, concurrency)),
     }
-    opened = await wiring.open_loom(load_config(environ))
+    loom = await wiring.open_loom(load_config(environ))
     Steps.process = process
-    worker = opened.start_worker(Steps)
+    worker = loom.start_worker(Steps)
     collector.settle()
     waiting: dict[str, asyncio.Future[None]] = {}
-    acknowledge = opened.queue.ack
+    acknowledge = loom.queue.ack
 
     async def ack(lease: Any) -> bool:
         done = await acknowledge(lease)
         waiting.pop(lease.message.message_id).set_result(None)
         return done
 
-    opened.queue.ack = ack  # type: ignore[method-assign]
+    loom.queue.ack = ack  # type: ignore[method-assign]
 
     async def one(number: int) -> None:
         done = asyncio.get_running_loop().create_future()
         id = f"{process}{number:031x}"
         waiting[id] = done
-        await opened.runtime.send(
+        await loom.runtime.send(
             f"{Steps.type_name()}/{number % ACTORS}", "run", {"number": number}, message_id=id
         )
         await done
+
+    yield loom, worker, one
+    if loom.writer is not None:
+        await loom.writer.flush()
+        assert loom.writer.stats().dropped == {}, loom.writer.stats()
+    await wiring.close_loom()
+
+
+async def durable(
+    runs: int, concurrency: int, folder: str, process: int, processes: int
+) -> dict[str, float]:
+    """Return throughput and latency of one of the processes on the store in `folder`."""
 
     async def others() -> None:
         """Wait until the other processes are as far as this one."""
@@ -110,19 +131,33 @@ async def loom(
         while sum(name[:5] == "ready" for name in os.listdir(folder)) < processes:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
-    figures = await drive(one, runs, concurrency, others)
-    stats = worker.stats()
-    assert (stats.handled, stats.failed) == (figures["started"], 0), stats
-    journal = opened.containers[ACTOR_JOURNALS.name]
-    archive = opened.containers[MESSAGE_ARCHIVE.name]
-    figures["documents"] = (
-        journal.usage().operations["create"] + archive.usage().operations["create"]
-    ) / figures["started"]
-    if opened.writer is not None:
-        await opened.writer.flush()
-        assert opened.writer.stats().dropped == {}, opened.writer.stats()
-    await wiring.close_loom()
+    async with opened(folder, concurrency, process) as (loom, worker, one):
+        figures = await drive(one, runs, concurrency, others)
+        stats = worker.stats()
+        assert (stats.handled, stats.failed) == (figures["started"], 0), stats
+        journal = loom.containers[ACTOR_JOURNALS.name]
+        archive = loom.containers[MESSAGE_ARCHIVE.name]
+        figures["documents"] = (
+            journal.usage().operations["create"] + archive.usage().operations["create"]
+        ) / figures["started"]
     return figures
+
+
+async def tracing(runs: int, concurrency: int, folder: str) -> dict[str, float]:
+    """Return what tracing adds to `runs` runs, half of them traced."""
+    async with opened(folder, concurrency, 0) as (loom, _, one):
+        numbers = itertools.count()
+
+        async def block() -> None:
+            todo = itertools.islice(numbers, BLOCK)
+
+            async def lane() -> None:
+                for number in todo:
+                    await one(number)
+
+            await asyncio.gather(*(lane() for _ in range(concurrency)))
+
+        return await overhead(loom, block, max(2, runs // BLOCK // 2))
 
 
 async def bare(runs: int, concurrency: int, documents: int) -> dict[str, float]:
@@ -155,15 +190,19 @@ def own(options: argparse.Namespace) -> Awaitable[dict[str, float]]:
     runs, concurrency = options.runs, options.concurrency
     if options.part == "bare":
         return bare(runs, concurrency, options.documents)
-    traced = options.part == "loom"
+    if options.part == "tracing":
+        return tracing(runs, concurrency, options.folder)
     processes = (options.process, options.processes)
-    return loom(runs, concurrency, options.folder, *processes, traced=traced)
+    return durable(runs, concurrency, options.folder, *processes)
 
 
 def measured(
     command: list[str], runs: int, concurrency: int, processes: int = 1, **environ: str
 ) -> dict[str, float]:
-    """Run one part in so many processes of its own, which share a folder; return its figures."""
+    """Run one part in so many processes of its own, which share a folder; return its figures.
+
+    What does its runs more often than once computes them by itself, in one process.
+    """
     arguments = ["--runs", str(runs // processes), "--concurrency", str(concurrency // processes)]
     with tempfile.TemporaryDirectory(prefix="loom-bench-") as folder:
         started = [
@@ -183,6 +222,8 @@ def measured(
         if process.returncode:
             sys.exit(f"{' '.join(command)} failed:\n{output[-2_000:]}\n{errors[-4_000:]}")
     found: list[dict[str, float]] = [json.loads(output.splitlines()[-1]) for output, _ in told]
+    if "began" not in found[0]:
+        return found[0]
     # From when the first began until the last had ended.
     seconds = max(each["ended"] for each in found) - min(each["began"] for each in found)
     return {
@@ -203,7 +244,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer runs, one round")
     parser.add_argument("--peers", default=os.environ.get("LOOM_BENCH_PEERS", sys.executable))
     parser.add_argument("--restate", default=shutil.which("restate-server"))
-    parser.add_argument("--part", choices=("loom", "untraced", "bare"), help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=("loom", "tracing", "bare"), help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=100, help=argparse.SUPPRESS)
     parser.add_argument("--concurrency", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--documents", type=int, default=5, help=argparse.SUPPRESS)
@@ -223,7 +264,7 @@ def compare(options: argparse.Namespace) -> None:
     sides: dict[str, tuple[list[str], dict[str, str]]] = {
         "loom": ([*ours, "loom"], {}),
         "loom_one": ([*ours, "loom"], {}),
-        "untraced": ([*ours, "untraced"], {}),
+        "tracing": ([*ours, "tracing"], {}),
         "bare": ([*ours, "bare"], {}),
     }
     missing = []
@@ -242,9 +283,9 @@ def compare(options: argparse.Namespace) -> None:
     scale = 1 if options.quick else 3
     plans = {
         (side, concurrency): scale
-        * (RUNS_DBOS if "dbos" in side else RUNS_ALONE if concurrency == 1 else RUNS)
+        * (RUNS_OF.get(side) or (RUNS_ALONE if concurrency == 1 else RUNS))
         for side in sides
-        for concurrency in ((200,) if side in ("untraced", "bare") else (1, 50, 200))
+        for concurrency in ((200,) if side in ("tracing", "bare") else (1, 50, 200))
         if (side, concurrency) != ("loom_one", 1)
     }
     found: dict[tuple[str, int], list[dict[str, float]]] = {plan: [] for plan in plans}
@@ -282,12 +323,9 @@ def report(
             figures[f"{side}_c{concurrency}_per_s"] = median(side, concurrency, "per_s")
         figures[f"{side}_c1_p50_ms"] = median(side, 1, "p50_ms")
     figures["bare_engine_c200_per_s"] = median("bare", 200, "per_s")
-    figures["untraced_c200_per_s"] = median("untraced", 200, "per_s")
     figures["documents_per_run"] = median("loom", 200, "documents")
-    pairs = zip(found["untraced", 200], found["loom_one", 200], strict=True)
-    figures["tracing_overhead_percent"] = round(
-        statistics.median((off["per_s"] / on["per_s"] - 1) * 100 for off, on in pairs), 1
-    )
+    for key in ("overhead_percent", "overhead_cpu_percent"):
+        figures[f"tracing_{key}"] = median("tracing", 200, key)
 
     def ratio(side: str) -> float | None:
         """Median of the rounds' ratios: what else the machine did was alike in a round."""
@@ -316,11 +354,11 @@ def report(
         cells = "".join(cell(figures[f"{side}_c{c}_per_s"]) for c in (1, 50, 200))
         against = figures.get(f"loom_to_{side}_c200")
         print(f"{name:26}{cells}{cell(figures[f'{side}_c1_p50_ms']):>16}{cell(against)}")
-    print(f"{'Loom, one, not traced':26}{'':24}{cell(figures['untraced_c200_per_s'])}")
     bare_cell = cell(figures["bare_engine_c200_per_s"])
     print(f"{'the bare engine':26}{'':24}{bare_cell}{'':16}{cell(figures['loom_to_bare_c200'])}")
     documents = figures["documents_per_run"]
-    print(f"A run creates {documents} documents. Tracing: {figures['tracing_overhead_percent']} %.")
+    time, cpu = figures["tracing_overhead_percent"], figures["tracing_overhead_cpu_percent"]
+    print(f"A run creates {documents} documents. Tracing adds {time} % of time, {cpu} % of CPU.")
     if missing:
         print(f"Not installed, and left out: {', '.join(missing)}.")
     if quick:
