@@ -40,7 +40,7 @@ from tracing.containers import TRACE_EVENTS
 from tracing.spanlog import OWN_MESSAGE, pointer
 
 MESSAGES = 2
-BLOCK = 30
+BLOCK = 10
 """How often a block runs each sample workflow."""
 STEPS = (
     "queue:enqueued",
@@ -201,7 +201,7 @@ async def samples(pairs: int) -> dict[str, float]:
                 depth = await loom.queue.depth()
                 if not depth.ready + depth.delayed + depth.leased:
                     break
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.002)
 
         figures = await overhead(loom, block, pairs)
         economy = await measure(loom.containers[TRACE_EVENTS.name])
@@ -245,7 +245,7 @@ def main() -> None:
     if options.part:
         print(json.dumps(asyncio.run(PARTS[options.part](options.size))))
         return
-    runs, small, large, pairs = (2, 500, 5_000, 8) if options.quick else (5, 2_000, 25_000, 20)
+    runs, small, large, pairs = (2, 500, 5_000, 16) if options.quick else (5, 2_000, 25_000, 60)
     found: dict[str, list[dict[str, float]]] = {part: [] for part in PARTS}
     for number in range(runs):
         print(f"run {number + 1} of {runs} …", file=sys.stderr, flush=True)
