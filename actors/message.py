@@ -142,7 +142,7 @@ class Message(msgspec.Struct, frozen=True):
 
     def to_document(self) -> dict[str, Any]:
         """Return the wire form, also the archived document's body."""
-        metadata = self.metadata
+        metadata, trace = self.metadata, self.trace
         # Microseconds: JSON numbers are doubles in Cosmos DB, and nanoseconds do not fit.
         meta: dict[str, Any] = {"sentAt": metadata.sent_ns // 1000}
         if metadata.sender is not None:
@@ -168,7 +168,15 @@ class Message(msgspec.Struct, frozen=True):
             "messageType": self.message_type,
             "correlationId": self.correlation_id,
             "payload": self.payload,
-            "trace": None if self.trace is None else self.trace.to_document(),
+            "trace": None
+            if trace is None
+            else {
+                "traceId": trace.trace_id,
+                "spanId": trace.span_id,
+                "parentSpanId": trace.parent_span_id,
+                "sampled": trace.sampled,
+                **({"state": trace.state} if trace.state else _NO_STATE),
+            },
             "metadata": meta,
         }
 
@@ -203,6 +211,9 @@ class Message(msgspec.Struct, frozen=True):
             ),
             wire.trace,
         )
+
+
+_NO_STATE: dict[str, str] = {}
 
 
 class _WireMetadata(msgspec.Struct):

@@ -123,10 +123,5 @@ class Outbox:
         """Emit that what is unsent was sent and delivered; called when that is durable, in the
         record."""
         codes, self._codes = self._codes, {}
-        span = self._span
-        if span is None or not delivered.new:
-            return
-        told = span.ticks()
-        for message, new in zip(self.unsent, delivered.new, strict=True):
-            at = delivered.at if new else 0
-            span.note_sent(codes.get(message.message_id, 0), message, at, told, record)
+        if self._span is not None:
+            self._span.note_sent(self.unsent, codes, delivered.new, delivered.at, record)

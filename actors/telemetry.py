@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from tracing.registry import CODES
 from tracing.spanlog import KIND_CODES, OWN_MESSAGE, More, Pointer
 
 _STARTED, _ENQUEUED = CODES["workflow:started"], CODES["queue:enqueued"]
-_MESSAGE, _ACTOR_STATE, _JOURNAL_ENTRY, _DOCUMENT, _IDEMPOTENCY = (
+_MESSAGE, _ACTOR_STATE, _JOURNAL_ENTRY, DOCUMENT, _IDEMPOTENCY = (
     KIND_CODES[kind]
     for kind in (
         RefKind.MESSAGE,
@@ -42,9 +43,9 @@ def state_ref(version: int) -> Pointer:
     return (_ACTOR_STATE, str(version))
 
 
-def document_ref(container: str, id: str) -> Pointer:
-    """Return a reference to a document in the partition of the span's actor."""
-    return (_DOCUMENT, f"{container}/{id}")
+def document_ref(path: str) -> Pointer:
+    """Return a reference to a document, "container/id", in the partition of the span's actor."""
+    return (DOCUMENT, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,49 +169,46 @@ class TurnSpan(SpanEmitter):
 
     def note_sent(
         self,
-        code: int,
-        message: Message,
-        enqueued: int,
-        told: int,
+        messages: Sequence[Message],
+        codes: Mapping[str, int],
+        new: Sequence[bool],
+        at: int,
         record: JournalRecord | None,
     ) -> None:
-        """Emit that the turn sent a message, in that record of its journal, at tick `told` by an
-        event of that code, and that it was put into its actor's mailbox at tick `enqueued`.
+        """Emit that the turn sent messages, in that record of its journal, and that those which
+        are `new` in their actor's mailbox were put there at tick `at`.
 
-        A code of 0: that was told before. A tick of 0: it was in the mailbox already.
+        `codes` has the codes of the events that say the former, by message id; without one it was
+        told before.
         """
-        trace, draft = message.trace, self._draft
-        if trace is None:
-            return
-        if draft.sealed or len(draft.sent) >= MAX_NOTES:
-            draft = self._next_draft()
-        draft.sent.append(
-            SentNote(
-                code,
-                told,
-                enqueued,
-                message.actor_id,
-                message.message_type,
-                message.message_id,
-                message.correlation_id,
-                trace.span_id,
-                trace.sampled,
-                0 if record is None else record.index,
-                0 if record is None else len(record.entries),
+        told = self.ticks()
+        index, count = (0, 0) if record is None else (record.index, len(record.entries))
+        draft = self._draft
+        for message, is_new in zip(messages, new, strict=True):
+            trace = message.trace
+            if trace is None:
+                continue
+            if draft.sealed or len(draft.sent) >= MAX_NOTES:
+                draft = self._next_draft()
+            draft.sent.append(
+                SentNote(
+                    codes.get(message.message_id, 0),
+                    told,
+                    at if is_new else 0,
+                    message.actor_id,
+                    message.message_type,
+                    message.message_id,
+                    message.correlation_id,
+                    trace.span_id,
+                    trace.sampled,
+                    index,
+                    count,
+                )
             )
-        )
 
     def note_activity(self, activity: ActivityNote) -> None:
         """Emit what an activity of the turn tells; the rest is told by setting its fields."""
         self._draft.activities.append(activity)
-
-
-def message_span(tracer: TraceWriter | None, message: Message, attempt: int) -> TurnSpan | None:
-    """Return the emitter of a message's span; None when the message is not traced."""
-    trace = message.trace
-    if tracer is None or trace is None:
-        return None
-    return TurnSpan(tracer, message, trace, attempt)
 
 
 def report_enqueued(tracer: TraceWriter, message: Message, at: int, run: Run | None = None) -> None:

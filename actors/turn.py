@@ -181,7 +181,8 @@ class Turn:
         span = self._span
         if span is None:
             return
-        self._outbox.report(delivered, record)
+        if delivered.new:
+            self._outbox.report(delivered, record)
         told = span.turn
         if self._changed:
             told.before = self._before.version

@@ -32,7 +32,7 @@ from actors.retry import MESSAGE_RETRIES, RetryPolicy
 from actors.runtime import ActorRuntime
 from actors.settlement import LONGEST_PARK, Settlement
 from actors.state import Fold
-from actors.telemetry import SpanEmitter, TurnSpan, message_span
+from actors.telemetry import SpanEmitter, TurnSpan
 from actors.turn import Turn
 from storage import StorageError
 from tracing import TraceWriter
@@ -245,7 +245,9 @@ class ActorWorker:
     async def _guarded(self, lease: Lease, leased_ns: int) -> None:
         """Handle one lease; whatever goes wrong, the message is handed back or stays leased."""
         actor_id = lease.message.actor_id
-        span = message_span(self._tracer, lease.message, lease.attempt)
+        span, tracer, trace = None, self._tracer, lease.message.trace
+        if tracer is not None and trace is not None:
+            span = TurnSpan(tracer, lease.message, trace, lease.attempt)
         try:
             await self._handle(lease, leased_ns, span)
         except asyncio.CancelledError:
@@ -288,7 +290,7 @@ class ActorWorker:
             return
         if span is not None:
             due_ns = max(message.metadata.sent_ns, message.metadata.not_before_ns)
-            span.turn.waited_ns = max(0, self._runtime.clock_ns() - due_ns)
+            span.turn.waited_ns = self._runtime.clock_ns() - due_ns
             span.turn.dequeued = span.ticks()
         if not await self._runtime.locks.acquire(
             message.actor_id, self.worker_id, self._lease_seconds

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -49,18 +49,6 @@ class TraceContext(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     def child(self, *, new_id: NewId = random_id) -> TraceContext:
         """Return a new span below this one."""
         return TraceContext(self.trace_id, new_id(8), self.span_id, self.sampled, self.state)
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the form in which messages carry it; `msgspec.convert` reads it."""
-        found: dict[str, Any] = {
-            "traceId": self.trace_id,
-            "spanId": self.span_id,
-            "parentSpanId": self.parent_span_id,
-            "sampled": self.sampled,
-        }
-        if self.state:
-            found["state"] = self.state
-        return found
 
     def traceparent(self) -> str:
         """Return the W3C `traceparent` header (version 00) that makes this span the parent."""

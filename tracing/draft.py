@@ -57,7 +57,7 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
 
     Attributes:
         dequeued: when a worker had leased the message, and asked for the actor's lock.
-        waited_ns: how long the message had waited then.
+        waited_ns: how long the message had waited then; below 0 where clocks differ.
         locked: when it had the lock.
         activated: when the actor had been loaded, unless it was in memory.
         version: of the state that it had then; 0 says that it is new.
@@ -109,7 +109,8 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
         """Return the events that were not told, with their times from `zero` on."""
         found = []
         if self.dequeued:
-            found.append(Entry(_DEQUEUED, self.dequeued - zero, self.waited_ns, _OWN))
+            waited = max(0, self.waited_ns)
+            found.append(Entry(_DEQUEUED, self.dequeued - zero, waited, _OWN))
         if self.locked:
             at = self.locked - zero
             found.append(Entry(_LOCKED, at, self.locked - self.dequeued))

@@ -88,7 +88,8 @@ class Turn:
                 self.activities[0].completed(2, record(2))
                 self.activities[2].failed(FAILURE, record(3))
             case 10:
-                self.span.note_sent(CODES["message:sent"], self.sent, now - 1, now, record(3))
+                codes = {self.sent.message_id: CODES["message:sent"]}
+                self.span.note_sent([self.sent], codes, [True], now, record(3))
             case 11:
                 turn.index, turn.count, turn.before = 3, 1, 0
                 turn.completed = now

@@ -24,7 +24,7 @@ from actors.journal import ACTOR_JOURNALS
 from actors.samples import ACTOR_TYPES, WORKFLOWS
 from actors.samples.chain import ChainLink
 from actors.stores import ACTOR_STATES
-from actors.telemetry import message_span
+from actors.telemetry import TurnSpan
 from loomweb.wiring import Loom
 from storage.memory import MemoryContainer
 from tests.actors.world import World
@@ -186,7 +186,8 @@ async def of_waits_and_sagas() -> list[Event]:
         await world.runtime.send_event("Traveller/told", "word")
         await world.runtime.cancel("Traveller/cancelled")
         await world.settled()
-    span = message_span(world.writer, sent, 1)
+    assert sent.trace is not None
+    span = TurnSpan(world.writer, sent, sent.trace, 1)
     await world.store.compact(await world.store.load("Traveller/asleep"), span)
     return await world.events()
 
