@@ -137,11 +137,6 @@ def record_id(index: int) -> str:
     return f"{index:012d}"
 
 
-def record_path(index: int) -> str:
-    """Return the container and the document id of the record that starts at `index`."""
-    return f"{ACTOR_JOURNALS.name}/{index:012d}"
-
-
 class Journal:
     """The journals of all actors, in one container partitioned by actor."""
 

@@ -175,7 +175,7 @@ class Message(msgspec.Struct, frozen=True):
                 "spanId": trace.span_id,
                 "parentSpanId": trace.parent_span_id,
                 "sampled": trace.sampled,
-                **({"state": trace.state} if trace.state else _NO_STATE),
+                **({"state": trace.state} if trace.state else {}),
             },
             "metadata": meta,
         }
@@ -211,9 +211,6 @@ class Message(msgspec.Struct, frozen=True):
             ),
             wire.trace,
         )
-
-
-_NO_STATE: dict[str, str] = {}
 
 
 class _WireMetadata(msgspec.Struct):

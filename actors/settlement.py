@@ -136,7 +136,7 @@ class Settlement:
         if span is not None:
             refs = [OWN_MESSAGE, journal_ref(record)]
             if letter is not None:
-                refs.append(document_ref(f"{DEAD_LETTERS.name}/{letter}"))
+                refs.append(document_ref(DEAD_LETTERS.name, letter))
             span.emit(
                 "message:dead_lettered",
                 *refs,

@@ -17,11 +17,10 @@ from actors.journal import (
     JournalEntry,
     JournalRecord,
     record_id,
-    record_path,
 )
 from actors.limits import size_of
 from actors.state import ActorState, Fold
-from actors.telemetry import DOCUMENT, SpanEmitter, document_ref
+from actors.telemetry import SpanEmitter, document_ref
 from storage import Container, ContainerSpec, NotFound, PreconditionFailed, Query, Where
 from storage.memory import MemoryContainer
 from tracing.spanlog import More
@@ -146,7 +145,7 @@ class CosmosStateStore:
         )
         if span is not None:
             took = time.monotonic_ns() - started
-            document = (DOCUMENT, record_path(record.index))
+            document = document_ref(ACTOR_JOURNALS.name, record_id(record.index))
             span.note(self._write_event, (document,), took, _OF_JOURNALS)
         return record
 
@@ -251,7 +250,7 @@ def _report(
 ) -> None:
     span.emit(
         event_type,
-        document_ref(f"{container}/{document}"),
+        document_ref(container, document),
         name=container,
         attempt=0,
         duration_ns=time.monotonic_ns() - started,

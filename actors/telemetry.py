@@ -15,10 +15,9 @@ from tracing.registry import CODES
 from tracing.spanlog import KIND_CODES, OWN_MESSAGE, More, Pointer
 
 _STARTED, _ENQUEUED = CODES["workflow:started"], CODES["queue:enqueued"]
-_MESSAGE, _ACTOR_STATE, _JOURNAL_ENTRY, DOCUMENT, _IDEMPOTENCY = (
+_ACTOR_STATE, _JOURNAL_ENTRY, _DOCUMENT, _IDEMPOTENCY = (
     KIND_CODES[kind]
     for kind in (
-        RefKind.MESSAGE,
         RefKind.ACTOR_STATE,
         RefKind.JOURNAL_ENTRY,
         RefKind.DOCUMENT,
@@ -26,11 +25,6 @@ _MESSAGE, _ACTOR_STATE, _JOURNAL_ENTRY, DOCUMENT, _IDEMPOTENCY = (
     )
 )
 _OWN = (OWN_MESSAGE,)
-
-
-def message_ref(message: Message) -> Pointer:
-    """Return a reference to a message that is not the span's own (that is `OWN_MESSAGE`)."""
-    return (_MESSAGE, message.message_id, message.correlation_id)
 
 
 def journal_ref(record: JournalRecord) -> Pointer:
@@ -43,9 +37,9 @@ def state_ref(version: int) -> Pointer:
     return (_ACTOR_STATE, str(version))
 
 
-def document_ref(path: str) -> Pointer:
-    """Return a reference to a document, "container/id", in the partition of the span's actor."""
-    return (DOCUMENT, path)
+def document_ref(container: str, id: str) -> Pointer:
+    """Return a reference to a document in the partition of the span's actor."""
+    return (_DOCUMENT, f"{container}/{id}")
 
 
 @dataclass(frozen=True, slots=True)

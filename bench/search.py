@@ -80,7 +80,7 @@ def emit_trace(writer: TraceWriter, clock: Clock, source: random.Random, number:
         span.emit("message:received", OWN_MESSAGE)
         span.emit("actor:activated", state)
         span.emit("message:started", OWN_MESSAGE)
-        span.emit("store:write", document_ref(f"actor-journals/{turn:012d}"))
+        span.emit("store:write", document_ref("actor-journals", f"{turn:012d}"))
         clock.now += took
         if source.random() < 0.01:
             error = source.choice(ERRORS)

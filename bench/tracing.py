@@ -84,7 +84,7 @@ def emit_trace(writer: TraceWriter, number: int) -> None:
         span.emit("message:received", OWN_MESSAGE)
         span.emit("actor:activated", before)
         span.emit("message:started", OWN_MESSAGE)
-        span.emit("store:write", document_ref(f"actor-journals/{turn:012d}"))
+        span.emit("store:write", document_ref("actor-journals", f"{turn:012d}"))
         span.emit("actor:state_changed", before, after, journal)
         span.emit("message:completed", OWN_MESSAGE, journal, after, duration_ns=12_345)
         span.emit("lock:released", duration_ns=12_345)
