@@ -35,6 +35,13 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
+def address(page: Page) -> str:
+    """The address that the page has now: `page.url` follows what a script sets a moment later."""
+    now = page.evaluate("() => location.href")
+    assert isinstance(now, str)
+    return now
+
+
 class Watched:
     """A page, and what its console said."""
 

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tests.browser.conftest import AXE, Watched
+from tests.browser.conftest import AXE, Watched, address
 from tests.cosmos_server import skip_or_fail
 
 pytestmark = pytest.mark.browser
@@ -25,7 +25,7 @@ def what(page: Page) -> Locator:
 
 
 def at(page: Page) -> str:
-    found = re.search(r"[?&]at=([\d.]+)", page.url)
+    found = re.search(r"[?&]at=([\d.]+)", address(page))
     assert found
     return found.group(1)
 
@@ -67,8 +67,8 @@ def test_arrow_keys_go_from_change_to_change(watched: Watched, site: str) -> Non
     slider.focus()
     page.keyboard.press("Escape")
     expect(page.locator("#states")).to_be_hidden()
-    assert "at=" not in page.url
-    assert "span=" in page.url
+    assert "at=" not in address(page)
+    assert "span=" in address(page)
 
 
 def test_a_link_restores_the_instant_beside_the_selection(watched: Watched, site: str) -> None:
@@ -82,8 +82,8 @@ def test_a_link_restores_the_instant_beside_the_selection(watched: Watched, site
     expect(what(page)).to_contain_text("4 of 7")
     expect(page.locator("#states [data-step='-1']")).to_be_focused()
     expect(page.locator("#panel")).to_contain_text("ShelfEmpty")
-    address, instant = page.url, at(page)
-    page.goto(address)
+    link, instant = address(page), at(page)
+    page.goto(link)
     page.wait_for_selector("#trace[data-ready]", state="attached")
     expect(what(page)).to_contain_text("4 of 7")
     expect(page.locator("#panel")).to_contain_text("ShelfEmpty")
@@ -221,15 +221,15 @@ def test_it_fits_and_can_be_used_by_all(
     recovered(page, site)
     page.keyboard.press("t")
     expect(what(page)).to_contain_text("7 of 7")
-    on_the_trace = page.url
+    on_the_trace = address(page)
     problems = []
-    for address in (on_the_trace, re.sub(r"/\?at=.*", "/states/", on_the_trace)):
-        page.goto(address)
+    for link in (on_the_trace, re.sub(r"/\?at=.*", "/states/", on_the_trace)):
+        page.goto(link)
         expect(page.locator(".state-card")).to_have_count(2)
         overflow = page.evaluate(
             "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
-        assert overflow <= 0, f"{address} is {overflow} px too wide at {width}"
+        assert overflow <= 0, f"{link} is {overflow} px too wide at {width}"
         page.add_script_tag(content=AXE.read_text())
         found = page.evaluate("async () => (await axe.run()).violations")
         problems += [

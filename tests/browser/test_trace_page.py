@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from bench.large_traces import events_of, write_trace
 from storage.sqlite import Database, SqliteStore
-from tests.browser.conftest import Watched
+from tests.browser.conftest import Watched, address
 from tests.cosmos_server import ROOT, skip_or_fail
 from tests.processes import serving
 from tracing import Event
@@ -260,7 +260,7 @@ def test_the_overview_zooms_selects_errors_and_is_reset(watched: Watched, traces
     expect(axis).not_to_have_text(whole)
     page.keyboard.press("f")
     expect(axis).to_have_text(whole)
-    assert "zoom=" not in page.url
+    assert "zoom=" not in address(page)
 
 
 def test_a_link_restores_exactly_what_was_seen(watched: Watched, traces: str) -> None:
@@ -272,17 +272,17 @@ def test_a_link_restores_exactly_what_was_seen(watched: Watched, traces: str) ->
     expect(page).to_have_url(re.compile("find=.*"))
     page.get_by_role("button", name="Critical path").click()
     expect(page.locator("#trace")).to_have_class(re.compile("with-path"))
-    address = page.url
+    link = address(page)
     for part in ("span=", "detail=raw", "find=actor", "path=1"):
-        assert part in address
+        assert part in link
     seen = page.locator("[data-find-count]").inner_text()
     chosen = selected(page).get_attribute("data-span")
-    go(page, address)
+    go(page, link)
     expect(selected(page)).to_have_attribute("data-span", chosen or "")
     expect(page.get_by_role("tab", name="Raw")).to_have_attribute("aria-selected", "true")
     expect(page.locator("[data-find-count]")).to_have_text(seen)
     expect(page.locator("#trace")).to_have_class(re.compile("with-path"))
-    assert page.url == address
+    assert address(page) == link
     go(page, f"{traces}/{ALIKE}/?path=1")
     expect(page.locator("#waterfall rect.critical").first).to_be_attached()
 
@@ -380,9 +380,9 @@ def test_keys_are_told_and_the_link_is_copied(watched: Watched, traces: str) -> 
     page.wait_for_function("() => document.hasFocus()")
     page.keyboard.press(".")
     expect(page.locator("[data-copy-link]")).to_have_attribute("data-done", "")
-    assert page.evaluate("() => navigator.clipboard.readText()") == page.url
+    assert page.evaluate("() => navigator.clipboard.readText()") == address(page)
     page.keyboard.press("Escape")
-    assert "span=" not in page.url
+    assert "span=" not in address(page)
     expect(selected(page)).to_have_count(0)
 
 
@@ -413,7 +413,7 @@ def test_a_running_trace_grows_and_nothing_moves(
     )
     moved = [span for span, place in top if span in after and after[span] != place]
     assert not moved
-    assert f"span={chosen}" in page.url
+    assert f"span={chosen}" in address(page)
     closing = [
         begun[-1],
         Event("message:completed", OPEN, more, f"{1:016x}", at + 9_000, "New/1", "more", 1),
