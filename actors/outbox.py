@@ -24,15 +24,17 @@ class Delivered(msgspec.Struct, frozen=True):
     """That messages are in their actors' mailboxes.
 
     Attributes:
+        messages: in the order in which they were sent.
         at: when they were put there, in ticks of the tracer's clock; 0 without one.
         new: for each, whether it was not there before.
     """
 
+    messages: Sequence[Message]
     at: int
     new: Sequence[bool]
 
 
-NOTHING_DELIVERED = Delivered(0, ())
+NOTHING_DELIVERED = Delivered((), 0, ())
 
 
 class Outbox:
@@ -82,11 +84,12 @@ class Outbox:
         """Add a message, as a command of the turn."""
         encoded = check_json(payload, f"the payload of {message_type}", MAX_PAYLOAD_BYTES)
         span, now_ns = self._span, self._clock_ns()
+        message_id = derived_id(self._message, self._log.seq)
         message = Message.new(
             actor_id,
             message_type,
             msgspec.json.decode(encoded),
-            message_id=derived_id(self._message, self._log.seq),
+            message_id=message_id,
             correlation_id=self._message.correlation_id,
             sender=self._message.actor_id,
             priority=delivery.priority,
@@ -94,7 +97,10 @@ class Outbox:
             expires_ns=delivery.expires_ns(now_ns),
             reply=reply,
             sent_ns=now_ns,
-            trace=None if span is None else span.tracer.create_child_span(span.context),
+            # Every run that sends it gives it the same span.
+            trace=None
+            if span is None
+            else span.tracer.create_child_span(span.context, message_id[:16]),
         )
         self.messages.append(message)
         replayed = self._command(
@@ -104,13 +110,11 @@ class Outbox:
                 "to": actor_id,
                 "name": message_type,
                 "args": digest(encoded),
-                "sent": message.message_id,
+                "sent": message_id,
             },
         )
         if not replayed:
-            self._codes[message.message_id] = (
-                _SPAWNED if entry_type is EntryType.CHILD_SPAWNED else _SENT
-            )
+            self._codes[message_id] = _SPAWNED if entry_type is EntryType.CHILD_SPAWNED else _SENT
         return message
 
     def withhold(self) -> None:
@@ -120,8 +124,8 @@ class Outbox:
                 self._span.emit("message:withheld", name=message.message_type)
 
     def report(self, delivered: Delivered, record: JournalRecord | None = None) -> None:
-        """Emit that what is unsent was sent and delivered; called when that is durable, in the
-        record."""
+        """Emit that messages of the turn were sent and delivered; called when that is durable, in
+        the record."""
         codes, self._codes = self._codes, {}
         if self._span is not None:
-            self._span.note_sent(self.unsent, codes, delivered.new, delivered.at, record)
+            self._span.note_sent(delivered.messages, codes, delivered.new, delivered.at, record)

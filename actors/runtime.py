@@ -269,7 +269,7 @@ class ActorRuntime:
             await archive.store(messages)
         # Taken before: once it is enqueued, a worker may report on it, which comes later in time.
         at = 0 if self.tracer is None else self.tracer.ticks()
-        return Delivered(at, await self.queue.enqueue(messages))
+        return Delivered(messages, at, await self.queue.enqueue(messages))
 
     async def activate(self, actor_id: str, span: TurnSpan | None = None) -> Fold:
         """Return the actor, from memory when it is in use, else from its store."""

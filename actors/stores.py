@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -23,7 +24,7 @@ from actors.state import ActorState, Fold
 from actors.telemetry import SpanEmitter, document_ref
 from storage import Container, ContainerSpec, NotFound, PreconditionFailed, Query, Where
 from storage.memory import MemoryContainer
-from tracing.spanlog import More
+from tracing.spanlog import More, Pointer
 
 ACTOR_STATES = ContainerSpec("actor-states", "actorId", default_ttl=-1)
 SNAPSHOT_ID = "snapshot"
@@ -145,8 +146,7 @@ class CosmosStateStore:
         )
         if span is not None:
             took = time.monotonic_ns() - started
-            document = document_ref(ACTOR_JOURNALS.name, record_id(record.index))
-            span.note(self._write_event, (document,), took, _OF_JOURNALS)
+            span.note(self._write_event, _journal_document(record.index), took, _OF_JOURNALS)
         return record
 
     async def save(
@@ -255,6 +255,12 @@ def _report(
         attempt=0,
         duration_ns=time.monotonic_ns() - started,
     )
+
+
+# Most actors are young: their records have the same few ids.
+@lru_cache(maxsize=4096)
+def _journal_document(index: int) -> tuple[Pointer]:
+    return (document_ref(ACTOR_JOURNALS.name, record_id(index)),)
 
 
 def waypoint_id(version: int) -> str:

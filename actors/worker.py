@@ -289,8 +289,8 @@ class ActorWorker:
             await self._queue.park(lease, seconds=retry)
             return
         if span is not None:
-            due_ns = max(message.metadata.sent_ns, message.metadata.not_before_ns)
-            span.turn.waited_ns = self._runtime.clock_ns() - due_ns
+            sent_ns, due_ns = message.metadata.sent_ns, message.metadata.not_before_ns
+            span.turn.waited_ns = self._runtime.clock_ns() - (due_ns or sent_ns)
             span.turn.dequeued = span.ticks()
         if not await self._runtime.locks.acquire(
             message.actor_id, self.worker_id, self._lease_seconds

@@ -40,7 +40,7 @@ from tracing.containers import TRACE_EVENTS
 from tracing.spanlog import OWN_MESSAGE, pointer
 
 MESSAGES = 2
-BLOCK = 10
+BLOCK = 5
 """How often a block runs each sample workflow."""
 STEPS = (
     "queue:enqueued",
@@ -245,7 +245,7 @@ def main() -> None:
     if options.part:
         print(json.dumps(asyncio.run(PARTS[options.part](options.size))))
         return
-    runs, small, large, pairs = (2, 500, 5_000, 16) if options.quick else (5, 2_000, 25_000, 60)
+    runs, small, large, pairs = (2, 500, 5_000, 32) if options.quick else (5, 2_000, 25_000, 120)
     found: dict[str, list[dict[str, float]]] = {part: [] for part in PARTS}
     for number in range(runs):
         print(f"run {number + 1} of {runs} …", file=sys.stderr, flush=True)
@@ -257,6 +257,7 @@ def main() -> None:
         return statistics.median(figures[key] for figures in found[part])
 
     emit, stored, otel = median("memory", "us"), median("sqlite", "us"), median("otel", "us")
+    overheads = [each["overhead_percent"] for each in found["samples"]]
     figures = {
         "emit_us": round(emit, 2),
         "stored_us": round(stored, 2),
@@ -266,6 +267,8 @@ def main() -> None:
         "bytes_per_event": round(median("samples", "bytes_per_event"), 1),
         "otel_bytes_per_span": round(median("otel", "bytes"), 1),
         "overhead_percent": round(median("samples", "overhead_percent"), 1),
+        "overhead_least_percent": round(min(overheads), 1),
+        "overhead_most_percent": round(max(overheads), 1),
         "overhead_cpu_percent": round(median("samples", "overhead_cpu_percent"), 1),
         "recorder_cpu_percent": round(median("samples", "recorder_cpu_percent"), 1),
         "ingest_events_per_s": round(median("sqlite", "per_s")),

@@ -87,9 +87,6 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
     @property
     def size(self) -> int:
         """How many events it holds that were not told."""
-        if self.released and self.completed and not self.told:
-            # Nearly always: it has told everything, and at once.
-            return (6 if self.before < 0 else 7) + (1 if self.activated else 0)
         size = -self.told
         if self.dequeued:
             size += 1
@@ -264,8 +261,13 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
         size = len(self.notes)
         for sent in self.sent:
             size += (1 if sent.code else 0) + (1 if sent.enqueued else 0)
-        if self.turn is not None:
-            size += self.turn.size
+        turn = self.turn
+        if turn is not None:
+            if turn.released and turn.completed and not turn.told:
+                # Nearly always: it has told everything, and at once.
+                size += (6 if turn.before < 0 else 7) + (1 if turn.activated else 0)
+            else:
+                size += turn.size
         for activity in self.activities:
             size += (0 if activity.told else 2) + (1 if activity.ended else 0)
         return size

@@ -296,7 +296,7 @@ class RecorderProcess:
     def _send(self, out: asyncio.StreamWriter, drafts: Sequence[Draft]) -> None:
         for at in range(0, len(drafts), FRAME_DRAFTS):
             some = drafts[at : at + FRAME_DRAFTS]
-            events = sum(draft.events for draft in some)
+            events = sum([draft.events for draft in some])
             try:
                 body = _encoder.encode(some)
             except _UNFIT as error:

@@ -166,11 +166,13 @@ class TraceWriter:
                 turn = draft.turn
                 if turn is not None and not turn.over:
                     self.listen(draft)
-                    if not draft.size or (begun_before is not None and draft.began >= begun_before):
+                    young = begun_before is not None and draft.began >= begun_before
+                    if young or not draft.size:
                         continue
                     draft = draft.so_far()
                 else:
-                    draft.seal()
+                    draft.sealed = True
+                    draft.events = draft.size
             if draft.events > left:
                 self._dropped["overflow"] += draft.events
             elif draft.events:
