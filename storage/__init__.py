@@ -29,6 +29,7 @@ from storage.errors import (
 from storage.query import Query, Where
 from storage.scan import scan
 from storage.spec import DAY, ContainerSpec, Index
+from storage.together import Joinable, at_once, forgiving, in_turn, joined, mapped
 
 __all__ = [
     "DAY",
@@ -43,6 +44,7 @@ __all__ = [
     "Index",
     "InvalidDocument",
     "InvalidQuery",
+    "Joinable",
     "NotFound",
     "Page",
     "PreconditionFailed",
@@ -54,5 +56,10 @@ __all__ = [
     "Usage",
     "Where",
     "Write",
+    "at_once",
+    "forgiving",
+    "in_turn",
+    "joined",
+    "mapped",
     "scan",
 ]

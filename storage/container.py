@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,8 +83,8 @@ class Container(Protocol):
 
     spec: ContainerSpec
 
-    async def create(self, body: Body) -> Document:
-        """Store a new document.
+    def create(self, body: Body) -> Awaitable[Document]:
+        """Store a new document; see `storage.together` for several writes.
 
         Raises:
             Conflict: the partition has a document with this id.

@@ -22,6 +22,7 @@ from storage.query import Query, encode_cursor
 from storage.spec import ContainerSpec
 from storage.sqlite import schema, translate
 from storage.sqlite.database import Database
+from storage.sqlite.work import SqliteWork
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -85,9 +86,10 @@ class SqliteContainer:
         self._operations: Counter[str] = Counter()
         self._writes = 0
 
-    async def create(self, body: Body) -> Document:
+    def create(self, body: Body) -> SqliteWork[Document]:
         row = self._row(body)
-        return await self._write("create", lambda connection: self._create(connection, body, row))
+        create = self._counted("create", lambda connection: self._create(connection, body, row))
+        return SqliteWork(self._database, create)
 
     def _row(self, body: Body) -> _NewRow:
         id, partition, encoded = encode(self.spec, body)
@@ -256,12 +258,23 @@ class SqliteContainer:
         return Usage(dict(self._operations), {})
 
     async def _write(self, name: str, function: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._database.write(self._counted(name, function))
+
+    def _counted(
+        self, name: str, function: Callable[[sqlite3.Connection], T]
+    ) -> Callable[[sqlite3.Connection], T]:
+        """Return what does the write, and every now and then removes what has expired before."""
         self._operations[name] += 1
         self._writes += 1
-        if self.spec.default_ttl is not None and self._writes >= _PURGE_EVERY:
-            self._writes = 0
-            await self._database.write(self._purge)
-        return await self._database.write(function)
+        if self.spec.default_ttl is None or self._writes < _PURGE_EVERY:
+            return function
+        self._writes = 0
+
+        def purging(connection: sqlite3.Connection) -> T:
+            self._purge(connection)
+            return function(connection)
+
+        return purging
 
     def _purge(self, connection: sqlite3.Connection) -> None:
         """Remove some of what has expired; it is invisible already."""

@@ -33,11 +33,12 @@ _READERS = 2
 
 @dataclass(slots=True)
 class _Job(Generic[T]):
-    function: Callable[[sqlite3.Connection], T]
+    function: Callable[[sqlite3.Connection], Any]
+    finish: Callable[[Any], T] | None
     future: asyncio.Future[T]
     loop: asyncio.AbstractEventLoop
     atomic: bool
-    result: T | None = None
+    result: Any = None
     error: BaseException | None = None
 
 
@@ -84,15 +85,29 @@ class Database:
 
         What it raises goes to this caller alone. A function of one statement is atomic by itself;
         one that may raise between two writes asks for `atomic`, and is then undone as a whole.
+        It may be run twice, the first time without effect.
 
         Raises:
             Unavailable: the transaction could not be started or committed; nothing was written.
         """
-        return await self._submit(self._writes, function, atomic)
+        return await self.submit(function, atomic=atomic)
+
+    def submit(
+        self,
+        function: Callable[[sqlite3.Connection], Any],
+        *,
+        finish: Callable[[Any], T] | None = None,
+        atomic: bool = False,
+    ) -> asyncio.Future[T]:
+        """Have a function run as `write` does, at once; return its result, when it is durable.
+
+        `finish` makes the result of what the function returns, in the event loop.
+        """
+        return self._submit(self._writes, function, finish, atomic)
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run `function` on a reading connection, which sees every acknowledged write."""
-        return await self._submit(self._reads, function, False)
+        return await self._submit(self._reads, function, None, False)
 
     def next_number(self) -> int:
         """Return the next number of the file-wide sequence. Only within a `write` function.
@@ -113,18 +128,19 @@ class Database:
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
 
-    async def _submit(
+    def _submit(
         self,
         jobs: queue.SimpleQueue[Any],
-        function: Callable[[sqlite3.Connection], T],
+        function: Callable[[sqlite3.Connection], Any],
+        finish: Callable[[Any], T] | None,
         atomic: bool,
-    ) -> T:
+    ) -> asyncio.Future[T]:
         if self._closed:
             raise Unavailable(f"{self._file} is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        jobs.put(_Job(function, future, loop, atomic))
-        return await future
+        jobs.put(_Job(function, finish, future, loop, atomic))
+        return future
 
     def _make_ready(self) -> None:
         connection = self._connect()
@@ -171,23 +187,38 @@ class Database:
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Job[Any]]) -> None:
         try:
-            _when_free(connection, "BEGIN IMMEDIATE")
-            (before,) = connection.execute("SELECT last FROM loom_sequence").fetchone()
-            self.sequence = before
-            for job in batch:
-                if job.atomic:
-                    _run_atomic(job, connection)
-                else:
-                    _run(job, connection)
-            if self.sequence != before:
-                connection.execute("UPDATE loom_sequence SET last = ?", (self.sequence,))
-            connection.execute("COMMIT")
+            # A savepoint costs as much as a statement that writes, and is hardly ever needed.
+            if not self._transact(connection, batch, _run):
+                self._transact(connection, batch, _run_undoable)
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             for job in batch:
                 # Each caller gets an exception of its own: it will be raised there.
                 job.error = Unavailable(f"the transaction failed: {error}")
+
+    def _transact(
+        self,
+        connection: sqlite3.Connection,
+        batch: list[_Job[Any]],
+        run: Callable[[_Job[Any], sqlite3.Connection], bool],
+    ) -> bool:
+        """Run jobs in one transaction. False when one could not be undone: then none was done."""
+        _when_free(connection, "BEGIN IMMEDIATE")
+        (before,) = connection.execute("SELECT last FROM loom_sequence").fetchone()
+        self.sequence = before
+        for job in batch:
+            done = run(job, connection)
+            if not connection.in_transaction:
+                # A full disk, for one. What follows would be written statement by statement.
+                raise sqlite3.OperationalError("it was rolled back")
+            if not done:
+                connection.execute("ROLLBACK")
+                return False
+        if self.sequence != before:
+            connection.execute("UPDATE loom_sequence SET last = ?", (self.sequence,))
+        connection.execute("COMMIT")
+        return True
 
 
 def _take(jobs: queue.SimpleQueue[Any], most: int) -> tuple[list[_Job[Any]], bool]:
@@ -220,21 +251,27 @@ def _when_free(connection: sqlite3.Connection, statement: str) -> None:
         time.sleep(BUSY_POLL)
 
 
-def _run(job: _Job[Any], connection: sqlite3.Connection) -> None:
+def _run(job: _Job[Any], connection: sqlite3.Connection) -> bool:
+    """Run a job. False when it is atomic, and ended in an error."""
+    job.error = None
     try:
         job.result = job.function(connection)
     except sqlite3.OperationalError as error:
         job.error = Unavailable(str(error))
     except BaseException as error:  # it is the caller's, and is raised there
         job.error = error
+    return job.error is None or not job.atomic
 
 
-def _run_atomic(job: _Job[Any], connection: sqlite3.Connection) -> None:
-    connection.execute("SAVEPOINT job")
-    _run(job, connection)
-    if job.error is not None:
+def _run_undoable(job: _Job[Any], connection: sqlite3.Connection) -> bool:
+    """Run a job; undo it when it is atomic and ends in an error."""
+    if job.atomic:
+        connection.execute("SAVEPOINT job")
+    if not _run(job, connection):
         connection.execute("ROLLBACK TO job")
-    connection.execute("RELEASE job")
+    if job.atomic:
+        connection.execute("RELEASE job")
+    return True
 
 
 def _deliver(batch: list[_Job[Any]]) -> None:
@@ -254,5 +291,7 @@ def _settle(jobs: list[_Job[Any]]) -> None:
             continue
         if job.error is not None:
             job.future.set_exception(job.error)
-        else:
+        elif job.finish is None:
             job.future.set_result(job.result)
+        else:
+            job.future.set_result(job.finish(job.result))
