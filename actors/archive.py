@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from actors.message import Message
-from storage import DAY, Conflict, Container, ContainerSpec, NotFound
+from storage import DAY, Conflict, Container, ContainerSpec, NotFound, at_once, forgiving
 
 MESSAGE_ARCHIVE = ContainerSpec("message-archive", "correlationId", default_ttl=7 * DAY)
 
@@ -17,19 +16,14 @@ class MessageArchive:
     def __init__(self, container: Container) -> None:
         self._container = container
 
-    async def store(self, messages: Sequence[Message]) -> None:
+    def store(self, messages: Sequence[Message]) -> Awaitable[object]:
         """Keep messages. One that is there already stays as it is."""
-        if len(messages) == 1:
-            await self._store(messages[0])
-        else:
-            await asyncio.gather(*(self._store(message) for message in messages))
-
-    async def _store(self, message: Message) -> None:
-        try:
-            await self._container.create(message.to_document())
-        except Conflict:
-            # Redelivery dispatches the same outbox again, under the same message ids.
-            return
+        # Redelivery dispatches the same outbox again, under the same message ids.
+        kept = [
+            forgiving(self._container.create(message.to_document()), Conflict)
+            for message in messages
+        ]
+        return kept[0] if len(kept) == 1 else at_once(*kept)
 
     async def get(self, correlation_id: str, message_id: str) -> Message | None:
         """Return a message; None when there is none, or it has expired."""

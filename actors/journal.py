@@ -7,7 +7,7 @@ only step that counts: whoever creates it owned the actor, everyone else conflic
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -19,11 +19,14 @@ from storage import (
     Conflict,
     Container,
     ContainerSpec,
+    Document,
+    Joinable,
     NotFound,
     Query,
     Unavailable,
     Where,
     Write,
+    joined,
 )
 
 ACTOR_JOURNALS = ContainerSpec("actor-journals", "actorId", default_ttl=-1, indexed=("messageId",))
@@ -137,6 +140,34 @@ def record_id(index: int) -> str:
     return f"{index:012d}"
 
 
+class Along:
+    """Writes that go with a record in one transaction, where the engines can do that.
+
+    Args:
+        prepare: returns them, anew each time the record is tried.
+
+    Attributes:
+        done: what they returned. None says that none of them was done: that is left to whoever
+            wants them.
+    """
+
+    __slots__ = ("_prepare", "done")
+
+    def __init__(self, prepare: Callable[[], Sequence[Awaitable[Any]]]) -> None:
+        self._prepare = prepare
+        self.done: Sequence[Any] | None = None
+
+    async def create(self, document: Awaitable[Document]) -> None:
+        """Create the record's document, and do what goes with it."""
+        together = None
+        if isinstance(document, Joinable):
+            together = joined(document, *self._prepare())
+        if together is None:
+            await document
+        else:
+            _, *self.done = await together
+
+
 class Journal:
     """The journals of all actors, in one container partitioned by actor."""
 
@@ -153,8 +184,9 @@ class Journal:
         message_id: str,
         turn: str,
         code: int = 1,
+        along: Along | None = None,
     ) -> JournalRecord:
-        """Make `entries` durable as the record at `expected_index`.
+        """Make `entries` durable as the record at `expected_index`, with what goes `along`.
 
         `turn` identifies this run of the turn: after an unclear answer of the store, the append
         may be repeated with the same `turn` and the same entries. `code` is the version of the
@@ -169,7 +201,8 @@ class Journal:
             *(tuple(entries), code),
         )
         try:
-            await self._container.create(record.to_document(turn))
+            create = self._container.create(record.to_document(turn))
+            await (create if along is None else along.create(create))
         except Conflict:
             if not await self._is_ours(actor_id, expected_index, turn):
                 raise JournalConflict(

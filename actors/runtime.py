@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -24,6 +24,7 @@ from actors.state import Fold
 from actors.stores import StateStore
 from actors.telemetry import Run, SpanEmitter, TurnSpan, report_enqueued
 from actors.workflow import Workflow
+from storage import in_turn, mapped
 from tracing import TraceContext, TraceWriter
 
 MAX_ACTIVE = 10_000
@@ -262,14 +263,21 @@ class ActorRuntime:
         self, messages: Sequence[Message], *, archive: MessageArchive | None = None
     ) -> Delivered:
         """Archive and enqueue messages, as `dispatch` does, and leave it to the caller to emit."""
-        if not messages:
-            return NOTHING_DELIVERED
+        return await self.delivery(messages, archive) if messages else NOTHING_DELIVERED
+
+    def delivery(
+        self, messages: Sequence[Message], archive: MessageArchive | None = None
+    ) -> Awaitable[Delivered]:
+        """Return the write that archives and enqueues messages, as `deliver` does."""
         archive = archive or self.archive
-        if archive is not None:
-            await archive.store(messages)
         # Taken before: once it is enqueued, a worker may report on it, which comes later in time.
         at = 0 if self.tracer is None else self.tracer.ticks()
-        return Delivered(messages, at, await self.queue.enqueue(messages))
+        enqueue = self.queue.enqueue(messages)
+        if archive is None:
+            return mapped(enqueue, lambda new: Delivered(messages, at, new))
+        return mapped(
+            in_turn(archive.store(messages), enqueue), lambda done: Delivered(messages, at, done[1])
+        )
 
     async def activate(self, actor_id: str, span: TurnSpan | None = None) -> Fold:
         """Return the actor, from memory when it is in use, else from its store."""
@@ -290,13 +298,17 @@ class ActorRuntime:
         """Forget an actor's memory; its next message loads it again."""
         self._active.pop(actor_id, None)
 
+    def snapshot_is_due(self, fold: Fold, coming: int = 0) -> bool:
+        """Whether enough has happened since the last snapshot, with so many entries to come."""
+        entries = fold.version + coming - fold.snapshot_version
+        return entries >= SNAPSHOT_EVERY or fold.journal_bytes >= SNAPSHOT_BYTES
+
     async def snapshot(self, fold: Fold, span: SpanEmitter | None = None) -> None:
         """Write the actor's snapshot when enough has happened since the last one."""
         # A snapshot in the middle of a turn would hide that turn's journaled commands.
         if fold.open_turns:
             return
-        entries = fold.version - fold.snapshot_version
-        if entries < SNAPSHOT_EVERY and fold.journal_bytes < SNAPSHOT_BYTES:
+        if not self.snapshot_is_due(fold):
             return
         if fold.version - fold.compacted >= COMPACT_EVERY:
             await self.state_store.compact(fold, span)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from actors.archive import MessageArchive
 from actors.deadletters import DEAD_LETTERS, DeadLetters, Reason
-from actors.journal import EntryType, JournalRecord
+from actors.journal import Along, EntryType, JournalRecord
 from actors.message import Message
+from actors.outbox import NOTHING_DELIVERED
 from actors.parking import Parked
 from actors.queues.port import Lease, MessageQueue
 from actors.retry import RetryPolicy
@@ -17,6 +17,7 @@ from actors.runtime import ActorRuntime
 from actors.state import Fold
 from actors.telemetry import TurnSpan, document_ref, journal_ref, workflow_span
 from actors.turn import Turn
+from storage import at_once
 from tracing import TraceWriter
 from tracing.spanlog import OWN_MESSAGE
 
@@ -51,10 +52,50 @@ class Settlement:
         """Whether a lease is being given up: then it is not lost when it is no longer held."""
         return lease.token in self._given_up
 
+    def forget(self, lease: Lease) -> None:
+        """Whatever became of it: this worker does nothing with the lease any more."""
+        self._given_up.discard(lease.token)
+
+    async def put_down(self, lease: Lease, seconds: float) -> None:
+        """Give back a message whose turn is parked, in silence."""
+        await self._release(lease, self._queue.park(lease, seconds=seconds))
+
+    def ending(self, turn: Turn, lease: Lease, fold: Fold) -> Along:
+        """Return what a turn's completion can do along with its record: send, and free the mailbox.
+
+        Nothing, where something else comes between: the caller's answer, or a snapshot, which must
+        not be overtaken by the next turn's.
+        """
+
+        def prepare() -> Sequence[Awaitable[Any]]:
+            coming = len(turn.log.buffer) + 1
+            if lease.message.metadata.reply or self._runtime.snapshot_is_due(fold, coming):
+                return ()
+            release = self._releasing(lease, self._queue.ack(lease))
+            if not turn.unsent:
+                return (release,)
+            return (self._runtime.delivery(turn.unsent, self._archive), release)
+
+        return Along(prepare)
+
     async def complete(
-        self, turn: Turn, lease: Lease, fold: Fold, record: JournalRecord, span: TurnSpan | None
+        self,
+        turn: Turn,
+        lease: Lease,
+        fold: Fold,
+        record: JournalRecord,
+        along: Along,
+        span: TurnSpan | None,
     ) -> None:
-        """Send what a turn that `record` completed has decided to send, and free its mailbox."""
+        """Send what a turn that `record` completed has decided to send, and free its mailbox.
+
+        What was done `along` with the record is not done again.
+        """
+        if along.done is not None:
+            delivered = along.done[0] if len(along.done) > 1 else NOTHING_DELIVERED
+            turn.report_completed(record, delivered)
+            self._end_run(lease.message, "workflow:completed")
+            return
         delivered = await self._runtime.deliver(turn.unsent, archive=self._archive)
         await self._answer(lease.message, record)
         turn.report_completed(record, delivered)
@@ -164,16 +205,16 @@ class Settlement:
         self._end_run(message, "workflow:completed")
         await self._release(lease, self._queue.ack(lease))
 
-    async def _release(self, lease: Lease, settle: Coroutine[object, object, bool]) -> None:
+    async def _release(self, lease: Lease, settle: Awaitable[bool]) -> None:
         """Give up the lock and settle the lease, in one round to the store."""
+        await self._releasing(lease, settle)
+
+    def _releasing(self, lease: Lease, settle: Awaitable[bool]) -> Awaitable[list[Any]]:
+        """Return the write that gives up the lock and settles the lease."""
         self._given_up.add(lease.token)
-        try:
-            # The lock first: whoever leases the actor's next message must find it free.
-            await asyncio.gather(
-                self._runtime.locks.release(lease.message.actor_id, self._worker_id), settle
-            )
-        finally:
-            self._given_up.discard(lease.token)
+        # The lock first: whoever leases the actor's next message must find it free.
+        release = self._runtime.locks.release(lease.message.actor_id, self._worker_id)
+        return at_once(release, settle)
 
     def _end_run(self, message: Message, event: str, reason: Reason | None = None) -> None:
         run = workflow_span(self._tracer, message)

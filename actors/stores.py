@@ -14,6 +14,7 @@ from actors.errors import TooLarge
 from actors.journal import (
     ACTOR_JOURNALS,
     JOURNAL_TTL,
+    Along,
     Journal,
     JournalEntry,
     JournalRecord,
@@ -56,6 +57,7 @@ class StateStore(Protocol):
         turn: str,
         code: int = 1,
         span: SpanEmitter | None = None,
+        along: Along | None = None,
     ) -> JournalRecord:
         """Append to the journal; raises `JournalConflict` like `Journal.append`."""
 
@@ -139,10 +141,15 @@ class CosmosStateStore:
         turn: str,
         code: int = 1,
         span: SpanEmitter | None = None,
+        along: Along | None = None,
     ) -> JournalRecord:
         started = time.monotonic_ns()
         record = await self._journal.append(
-            actor_id, expected_index, entries, message_id=message_id, turn=turn, code=code
+            *(actor_id, expected_index, entries),
+            message_id=message_id,
+            turn=turn,
+            code=code,
+            along=along,
         )
         if span is not None:
             took = time.monotonic_ns() - started

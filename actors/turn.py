@@ -25,7 +25,7 @@ from actors.errors import (
     StateMutated,
 )
 from actors.inbox import Inbox, reply_name
-from actors.journal import EntryType, JournalEntry, JournalRecord
+from actors.journal import Along, EntryType, JournalEntry, JournalRecord
 from actors.limits import TURN_LIMITS, TurnLimits, TurnSize
 from actors.message import MAX_PAYLOAD_BYTES, Message, address, check_json
 from actors.outbox import Command, Delivered, Outbox
@@ -96,8 +96,12 @@ class Turn:
         # A copy, so that a handler which changes it in place cannot change the actor.
         self.state: Mapping[str, Any] = msgspec.json.decode(msgspec.json.encode(fold.data))
 
-    async def run(self, actor_class: type[Actor]) -> JournalRecord | None:
+    async def run(
+        self, actor_class: type[Actor], along: Along | None = None
+    ) -> JournalRecord | None:
         """Run the handler and commit. Returns the record that completed the turn.
+
+        `along` goes with that record.
 
         None means that the turn waits: `waits` says for what, and nothing of it is in memory.
 
@@ -152,7 +156,7 @@ class Turn:
                 **({"result": self._result} if self.message.metadata.reply else {}),
             },
         )
-        return await self._journal.append(completed)
+        return await self._journal.append(completed, along)
 
     @property
     def outbox(self) -> list[Message]:

@@ -6,7 +6,7 @@ import asyncio
 
 from actors.commands import CommandLog
 from actors.errors import JournalConflict, TurnTooLarge
-from actors.journal import JournalEntry, JournalRecord
+from actors.journal import Along, JournalEntry, JournalRecord
 from actors.limits import size_of
 from actors.message import Message
 from actors.state import Fold
@@ -63,8 +63,10 @@ class TurnJournal:
         async for _ in self._store.records(actor_id, since=here, until=here + 1):
             raise JournalConflict(f"{actor_id} has moved on from journal index {here}")
 
-    async def append(self, last: JournalEntry) -> JournalRecord:
+    async def append(self, last: JournalEntry, along: Along | None = None) -> JournalRecord:
         """Make the commands since the last append durable, with `last` behind them.
+
+        `along` goes with the record that holds `last`.
 
         Raises:
             TurnTooLarge: these commands exceed what one document of the store can hold.
@@ -78,7 +80,7 @@ class TurnJournal:
                 *before, end = self._records(last)
                 for entries in before:
                     await self._append(entries, len(entries))
-                return await self._append(end, len(end) - 1)
+                return await self._append(end, len(end) - 1, along)
             except DocumentTooLarge as error:
                 raise TurnTooLarge(
                     f"what {self._message.message_type} of {self._message.actor_id} decides in one"
@@ -112,7 +114,9 @@ class TurnJournal:
             room -= bytes
         return records
 
-    async def _append(self, entries: list[JournalEntry], commands: int) -> JournalRecord:
+    async def _append(
+        self, entries: list[JournalEntry], commands: int, along: Along | None = None
+    ) -> JournalRecord:
         """Append one record, whose first `commands` entries are those at the buffer's head."""
         for attempt in range(1, APPEND_TRIES + 1):
             try:
@@ -124,6 +128,7 @@ class TurnJournal:
                     turn=f"{self._token}{self._index}",
                     code=self.code,
                     span=self._span,
+                    along=along,
                 )
                 break
             except Unavailable:

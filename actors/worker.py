@@ -153,7 +153,10 @@ class ActorWorker:
         asked_ns = time.monotonic_ns()
         try:
             leases = await self._queue.lease(
-                tuple(self._types), limit=free, seconds=self._lease_seconds
+                tuple(self._types),
+                limit=free,
+                seconds=self._lease_seconds,
+                owner=self.worker_id,
             )
         except StorageError as error:
             await self._sit_out(error)
@@ -266,6 +269,7 @@ class ActorWorker:
             self._abandon(span, lease, type(error).__name__)
             await self._give_back(lease, STORE_DELAY)
         finally:
+            self._settlement.forget(lease)
             if span is not None:
                 span.turn.over = True
 
@@ -286,13 +290,13 @@ class ActorWorker:
         retry = self._unmatched.retry(lease)
         if retry is not None:
             # In silence: every parked turn comes by here again and again, for days perhaps.
-            await self._queue.park(lease, seconds=retry)
+            await self._settlement.put_down(lease, retry)
             return
         if span is not None:
             sent_ns, due_ns = message.metadata.sent_ns, message.metadata.not_before_ns
             span.turn.waited_ns = self._runtime.clock_ns() - (due_ns or sent_ns)
             span.turn.dequeued = span.ticks()
-        if not await self._runtime.locks.acquire(
+        if not lease.locked and not await self._runtime.locks.acquire(
             message.actor_id, self.worker_id, self._lease_seconds
         ):
             if span is not None:
@@ -341,7 +345,8 @@ class ActorWorker:
         if span is not None:
             span.turn.started = span.ticks()
         try:
-            record = await turn.run(kind)
+            along = self._settlement.ending(turn, lease, fold)
+            record = await turn.run(kind, along)
         except (JournalConflict, StorageError):
             raise
         except NonDeterministic as error:
@@ -357,7 +362,7 @@ class ActorWorker:
         if record is None:
             await self._settlement.suspend(lease, turn.waits.due)
             return
-        await self._settlement.complete(turn, lease, fold, record, span)
+        await self._settlement.complete(turn, lease, fold, record, along, span)
         self._handled += 1
 
     async def _fail(

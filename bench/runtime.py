@@ -44,6 +44,7 @@ from actors.worker import ActorWorker
 from bench.paired import overhead
 from bench.peers.load import drive
 from loomweb.wiring import Loom
+from storage import mapped
 from storage.sqlite import Database, SqliteStore
 
 ACTORS = 200
@@ -97,10 +98,12 @@ async def opened(folder: str, concurrency: int, process: int) -> AsyncIterator[O
     waiting: dict[str, asyncio.Future[None]] = {}
     acknowledge = loom.queue.ack
 
-    async def ack(lease: Any) -> bool:
-        done = await acknowledge(lease)
-        waiting.pop(lease.message.message_id).set_result(None)
-        return done
+    def ack(lease: Any) -> Awaitable[bool]:
+        def acknowledged(done: bool) -> bool:
+            waiting.pop(lease.message.message_id).set_result(None)
+            return done
+
+        return mapped(acknowledge(lease), acknowledged)
 
     loom.queue.ack = ack  # type: ignore[method-assign]
 

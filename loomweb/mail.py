@@ -60,7 +60,8 @@ async def open_mail(config: Config, database: Database) -> Mail:
         storage.StorageError: the Redis server does not answer, or refuses.
     """
     if config.redis is None:
-        queue, locks = SqliteQueue(database), SqliteLocks(database)
+        locks = SqliteLocks(database)
+        queue = SqliteQueue(database, locks=locks)
         await queue.open()
         await locks.open()
         return Mail(queue, locks)

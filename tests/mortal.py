@@ -6,7 +6,7 @@ All it has in common with the others are the ports. When it has ended, its calls
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,14 +21,17 @@ from actors import (
     MessageArchive,
     MessageQueue,
     RetryPolicy,
+    SqliteLocks,
+    SqliteQueue,
 )
 from actors.archive import MESSAGE_ARCHIVE
 from actors.deadletters import DEAD_LETTERS
 from actors.inbox import ACTOR_EVENTS, Inbox
 from actors.journal import ACTOR_JOURNALS
 from actors.stores import ACTOR_STATES, CosmosStateStore
-from storage import Unavailable
-from storage.memory import MemoryContainer
+from storage import Container, StorageError, Store, Unavailable
+from storage.memory import MemoryStore
+from storage.sqlite import SqliteContainer, SqliteStore, SqliteWork
 
 PATIENT = RetryPolicy(max_retries=1_000, initial_delay=0.5, max_delay=0.5)
 LEASE_SECONDS = 30.0
@@ -38,18 +41,38 @@ DURABLE = (
     *("acquire", "renew", "release"),
     *("create", "replace", "upsert", "delete", "write_many"),
 )
+JOINABLE = ("enqueue", "ack", "nack", "park", "dead_letter", "release", "create")
+"""Those that the embedded engine can do in one transaction."""
 
 
 class Shared:
-    """What all processes share: documents, the queue, the locks and the time."""
+    """What all processes share: documents, the queue, the locks and the time.
 
-    def __init__(self, queue: MessageQueue, locks: LockManager, clock: Callable[[], float]) -> None:
+    The documents are in memory, or where the queue is embedded in the same file.
+    """
+
+    def __init__(
+        self,
+        queue: MessageQueue,
+        locks: LockManager,
+        clock: Callable[[], float],
+        containers: Mapping[str, Container],
+    ) -> None:
         self.queue = queue
         self.locks = locks
         self.clock = clock
-        self.containers = {spec.name: MemoryContainer(spec) for spec in SPECS}
+        self.containers = containers
         self.store = self.store_over(lambda port: port)
         self.runtime = self.runtime_over(lambda port: port)
+
+    @classmethod
+    async def over(
+        cls, queue: MessageQueue, locks: LockManager, clock: Callable[[], float]
+    ) -> Shared:
+        store: Store = MemoryStore()
+        if isinstance(queue, SqliteQueue):
+            store = SqliteStore(queue._database)
+        return cls(queue, locks, clock, {spec.name: await store.container(spec) for spec in SPECS})
 
     def store_over(self, through: Callable[[Any], Any]) -> CosmosStateStore:
         found = self.containers
@@ -197,4 +220,40 @@ class _Mortal:
             await process.reached(name, after=True)
             return result
 
-        return called
+        def joinable(*args: Any, **options: Any) -> Any:
+            return _MortalWork(process, name, real(*args, **options))
+
+        is_work = isinstance(self._port, SqliteQueue | SqliteLocks | SqliteContainer)
+        return joinable if is_work and name in JOINABLE else called
+
+
+class _MortalWork(SqliteWork[Any]):
+    """A write of a process, or several in one transaction: a single step, of the first's name."""
+
+    __slots__ = ("_process", "_step")
+
+    def __init__(self, process: Process, step: str, work: SqliteWork[Any]) -> None:
+        super().__init__(work._database, work._function, work._finish, atomic=work._atomic)
+        self._process = process
+        self._step = step
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._called().__await__()
+
+    async def _called(self) -> Any:
+        await self._process.reached(self._step, after=False)
+        result = await SqliteWork(
+            *(self._database, self._function, self._finish), atomic=self._atomic
+        )
+        await self._process.reached(self._step, after=True)
+        return result
+
+    def join(self, others: Sequence[Awaitable[Any]]) -> SqliteWork[list[Any]] | None:
+        together = super().join(others)
+        return None if together is None else _MortalWork(self._process, self._step, together)
+
+    def forgiving(self, *errors: type[StorageError]) -> SqliteWork[Any]:
+        return _MortalWork(self._process, self._step, super().forgiving(*errors))
+
+    def map(self, function: Callable[[Any], Any]) -> SqliteWork[Any]:
+        return _MortalWork(self._process, self._step, super().map(function))

@@ -28,9 +28,12 @@ async def _memory(clock: Clock) -> AsyncIterator[tuple[MessageQueue, LockManager
 
 
 @asynccontextmanager
-async def _sqlite(folder: Path, clock: Clock) -> AsyncIterator[tuple[MessageQueue, LockManager]]:
+async def sqlite_engine(
+    folder: Path, clock: Clock
+) -> AsyncIterator[tuple[MessageQueue, LockManager]]:
     database = Database(folder / f"{uuid4().hex}.db", synchronous="NORMAL")
-    queue, locks = SqliteQueue(database, clock=clock), SqliteLocks(database, clock=clock)
+    locks = SqliteLocks(database, clock=clock)
+    queue = SqliteQueue(database, locks=locks, clock=clock)
     await queue.open()
     await locks.open()
     yield queue, locks
@@ -51,5 +54,5 @@ def engine_of(request: pytest.FixtureRequest, folder: Path) -> Engine:
     if request.param == "memory":
         return _memory
     if request.param == "sqlite":
-        return partial(_sqlite, folder)
+        return partial(sqlite_engine, folder)
     return partial(_redis, request.getfixturevalue("redis_url"))

@@ -6,7 +6,7 @@ only one of them can append to the journal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 
@@ -19,5 +19,5 @@ class LockManager(Protocol):
     async def renew(self, actor_ids: Sequence[str], owner: str, seconds: float) -> list[bool]:
         """Prolong locks; False for each that `owner` no longer holds."""
 
-    async def release(self, actor_id: str, owner: str) -> None:
+    def release(self, actor_id: str, owner: str) -> Awaitable[None]:
         """Give the lock up, if `owner` still holds it."""

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 
-from storage.sqlite import Database
+from storage.sqlite import Database, SqliteWork
 
 
 class SqliteLocks:
@@ -28,19 +28,23 @@ class SqliteLocks:
         await self._database.write(create)
 
     async def acquire(self, actor_id: str, owner: str, seconds: float) -> bool:
+        return await self._database.write(
+            lambda connection: self.take(connection, actor_id, owner, seconds)
+        )
+
+    def take(
+        self, connection: sqlite3.Connection, actor_id: str, owner: str, seconds: float
+    ) -> bool:
+        """Take a lock as `acquire` does, within a write to the database."""
         now = self._clock()
-
-        def take(connection: sqlite3.Connection) -> bool:
-            return (
-                connection.execute(
-                    "INSERT INTO actor_locks VALUES (?1, ?2, ?3) ON CONFLICT (actor_id)"
-                    " DO UPDATE SET owner = ?2, until = ?3 WHERE owner = ?2 OR until <= ?4",
-                    (actor_id, owner, now + seconds, now),
-                ).rowcount
-                == 1
-            )
-
-        return await self._database.write(take)
+        return (
+            connection.execute(
+                "INSERT INTO actor_locks VALUES (?1, ?2, ?3) ON CONFLICT (actor_id)"
+                " DO UPDATE SET owner = ?2, until = ?3 WHERE owner = ?2 OR until <= ?4",
+                (actor_id, owner, now + seconds, now),
+            ).rowcount
+            == 1
+        )
 
     async def renew(self, actor_ids: Sequence[str], owner: str, seconds: float) -> list[bool]:
         now = self._clock()
@@ -58,10 +62,10 @@ class SqliteLocks:
 
         return await self._database.write(prolong)
 
-    async def release(self, actor_id: str, owner: str) -> None:
+    def release(self, actor_id: str, owner: str) -> SqliteWork[None]:
         def drop(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "DELETE FROM actor_locks WHERE actor_id = ? AND owner = ?", (actor_id, owner)
             )
 
-        await self._database.write(drop)
+        return SqliteWork(self._database, drop)

@@ -104,7 +104,7 @@ class MemoryQueue:
         return added
 
     async def lease(
-        self, actor_types: Collection[str], *, limit: int, seconds: float
+        self, actor_types: Collection[str], *, limit: int, seconds: float, owner: str | None = None
     ) -> list[Lease]:
         now = self._clock()
         leases: list[Lease] = []

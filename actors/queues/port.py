@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -29,12 +29,14 @@ class Lease(msgspec.Struct, frozen=True):
         attempt: how often the message has been leased, this time included.
         token: proves the lease; another lease of the same mailbox has another.
         wakes: how often the mailbox had been woken when the lease was given; `park` compares it.
+        locked: whether the actor's lock was taken with it.
     """
 
     message: Message
     attempt: int
     token: str
     wakes: int = 0
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class MessageQueue(Protocol):
     @property
     def forgets(self) -> bool: ...
 
-    async def enqueue(self, messages: Sequence[Message], *, delay: float = 0.0) -> list[bool]:
+    def enqueue(self, messages: Sequence[Message], *, delay: float = 0.0) -> Awaitable[list[bool]]:
         """Add messages; False for each known already.
 
         A message is delivered after `delay` seconds and not before its `metadata.not_before_ns`.
@@ -133,20 +135,23 @@ class MessageQueue(Protocol):
         """
 
     async def lease(
-        self, actor_types: Collection[str], *, limit: int, seconds: float
+        self, actor_types: Collection[str], *, limit: int, seconds: float, owner: str | None = None
     ) -> list[Lease]:
-        """Lease up to `limit` messages of as many different actors."""
+        """Lease up to `limit` messages of as many different actors.
 
-    async def ack(self, lease: Lease) -> bool:
+        A queue that has the actors' locks beside it takes them for `owner` too: `Lease.locked`.
+        """
+
+    def ack(self, lease: Lease) -> Awaitable[bool]:
         """Take the message off the queue; False when the lease had run out."""
 
-    async def nack(self, lease: Lease, *, delay: float = 0.0, count: bool = True) -> bool:
+    def nack(self, lease: Lease, *, delay: float = 0.0, count: bool = True) -> Awaitable[bool]:
         """Give the message back, for delivery after `delay` seconds, ahead of later ones.
 
         With `count=False` the attempt is not counted. False when the lease had run out.
         """
 
-    async def park(self, lease: Lease, *, seconds: float) -> bool:
+    def park(self, lease: Lease, *, seconds: float) -> Awaitable[bool]:
         """Give back the message of a suspended turn, uncounted, until `wake` or so much later.
 
         Its actor's later messages wait behind it. When the actor was woken since the lease was
@@ -172,7 +177,7 @@ class MessageQueue(Protocol):
     async def extend(self, leases: Sequence[Lease], *, seconds: float) -> list[bool]:
         """Extend leases to `seconds` from now; False for each that had run out."""
 
-    async def dead_letter(self, lease: Lease) -> bool:
+    def dead_letter(self, lease: Lease) -> Awaitable[bool]:
         """Put the message aside, whole, out of its mailbox; False when the lease had run out."""
 
     async def dead(self, message_id: str) -> Message | None:
@@ -220,4 +225,5 @@ class MessageQueue(Protocol):
         """
 
     async def wait(self, seconds: float) -> None:
-        """Return when something may be ready to lease, at the latest after `seconds`."""
+        """Return when something may be ready that the last lease did not find, at the latest after
+        `seconds`."""

@@ -12,13 +12,17 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
 
 import msgspec
 
+from actors.locks import SqliteLocks
 from actors.message import Message
 from actors.queues import sqlite_mailboxes
 from actors.queues.port import DEDUPE_SECONDS, Depth, Lease, Mailbox, MailboxState, Tally
-from storage.sqlite import Database
+from storage.sqlite import Database, SqliteWork
+
+T = TypeVar("T")
 
 POLL_SECONDS = 0.25
 """Another process may enqueue; this one looks at least this often while it waits."""
@@ -85,12 +89,23 @@ _FORGET = "DELETE FROM queue_messages WHERE message_id = ? AND state = 1 AND vis
 
 
 class SqliteQueue:
-    """A `MessageQueue` in the embedded database. Times inside are microseconds since the epoch."""
+    """A `MessageQueue` in the embedded database. Times inside are microseconds since the epoch.
+
+    Args:
+        locks: the actors' locks, when they are in the same database.
+    """
 
     forgets = False
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        locks: SqliteLocks | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._database = database
+        self._locks = locks
         self._clock = clock
         self._changed = asyncio.Event()
         self._acks = 0
@@ -124,7 +139,7 @@ class SqliteQueue:
 
         return await self._database.read(look)
 
-    async def enqueue(self, messages: Sequence[Message], *, delay: float = 0.0) -> list[bool]:
+    def enqueue(self, messages: Sequence[Message], *, delay: float = 0.0) -> SqliteWork[list[bool]]:
         now = self._now()
         soonest = now + int(delay * 1e6)
         visible = [max(soonest, message.metadata.not_before_ns // 1000) for message in messages]
@@ -163,12 +178,10 @@ class SqliteQueue:
                     )
             return added
 
-        added = await self._database.write(insert)
-        self._changed.set()
-        return added
+        return SqliteWork(self._database, insert, self._noticed)
 
     async def lease(
-        self, actor_types: Collection[str], *, limit: int, seconds: float
+        self, actor_types: Collection[str], *, limit: int, seconds: float, owner: str | None = None
     ) -> list[Lease]:
         now = self._now()
         until = now + int(seconds * 1e6)
@@ -176,7 +189,7 @@ class SqliteQueue:
         marks = ",".join("?" * len(types))
         nonce = secrets.token_hex(8)
 
-        def take(connection: sqlite3.Connection) -> list[tuple[bytes, int, str, int]]:
+        def take(connection: sqlite3.Connection) -> list[tuple[bytes, int, str, int, bool]]:
             taken = []
             actors = connection.execute(
                 f"SELECT actor_id, wakes, parked FROM queue_mailboxes WHERE paused = 0 AND next_at <= ? AND +actor_type IN ({marks})"  # noqa: E501, S608 - marks are question marks; the plus keeps other indexes out
@@ -207,42 +220,45 @@ class SqliteQueue:
                     " WHERE actor_id = ?",
                     (until, token, enqueued_at, actor_id),
                 )
-                taken.append((body, attempts + 1, token, wakes))
+                locked = (
+                    self._locks is not None
+                    and owner is not None
+                    and self._locks.take(connection, actor_id, owner, seconds)
+                )
+                taken.append((body, attempts + 1, token, wakes, locked))
             return taken
 
         taken = await self._database.write(take)
         return [
-            Lease(Message.from_document(msgspec.json.decode(body)), attempt, token, wakes)
-            for body, attempt, token, wakes in taken
+            Lease(Message.from_document(msgspec.json.decode(body)), attempt, token, wakes, locked)
+            for body, attempt, token, wakes, locked in taken
         ]
 
-    async def ack(self, lease: Lease) -> bool:
+    def ack(self, lease: Lease) -> SqliteWork[bool]:
         now = self._now()
         self._acks += 1
         purge = self._acks % _PURGE_EVERY == 0
 
-        def finish(connection: sqlite3.Connection) -> bool:
+        def finish(connection: sqlite3.Connection) -> tuple[bool, bool]:
             if not _holds(connection, lease, now):
-                return False
+                return False, False
             # The row stays without its body for the dedupe window.
             connection.execute(
                 "UPDATE queue_messages SET state = 1, visible_at = ?, body = NULL WHERE seq = ?",
                 (now, _seq(lease)),
             )
-            _reschedule(connection, lease.message.actor_id, now)
+            more = _reschedule(connection, lease.message.actor_id, now)
             if purge:
                 connection.execute(
                     "DELETE FROM queue_messages WHERE seq IN (SELECT seq FROM queue_messages"
                     " WHERE state = 1 AND visible_at <= ? LIMIT ?)",
                     (now - _WINDOW, 4 * _PURGE_EVERY),
                 )
-            return True
+            return True, more
 
-        done = await self._database.write(finish)
-        self._changed.set()
-        return done
+        return SqliteWork(self._database, finish, self._freed)
 
-    async def nack(self, lease: Lease, *, delay: float = 0.0, count: bool = True) -> bool:
+    def nack(self, lease: Lease, *, delay: float = 0.0, count: bool = True) -> SqliteWork[bool]:
         now = self._now()
 
         def give_back(connection: sqlite3.Connection) -> bool:
@@ -260,11 +276,9 @@ class SqliteQueue:
             )
             return True
 
-        done = await self._database.write(give_back)
-        self._changed.set()
-        return done
+        return SqliteWork(self._database, give_back, self._noticed)
 
-    async def park(self, lease: Lease, *, seconds: float) -> bool:
+    def park(self, lease: Lease, *, seconds: float) -> SqliteWork[bool]:
         now = self._now()
 
         def put_down(connection: sqlite3.Connection) -> bool:
@@ -283,9 +297,7 @@ class SqliteQueue:
             )
             return True
 
-        done = await self._database.write(put_down)
-        self._changed.set()
-        return done
+        return SqliteWork(self._database, put_down, self._noticed)
 
     async def wake(self, actor_id: str) -> None:
         now = self._now()
@@ -353,19 +365,16 @@ class SqliteQueue:
 
         return await self._database.write(prolong)
 
-    async def dead_letter(self, lease: Lease) -> bool:
+    def dead_letter(self, lease: Lease) -> SqliteWork[bool]:
         now = self._now()
 
-        def put_aside(connection: sqlite3.Connection) -> bool:
+        def put_aside(connection: sqlite3.Connection) -> tuple[bool, bool]:
             if not _holds(connection, lease, now):
-                return False
+                return False, False
             connection.execute("UPDATE queue_messages SET state = 2 WHERE seq = ?", (_seq(lease),))
-            _reschedule(connection, lease.message.actor_id, now)
-            return True
+            return True, _reschedule(connection, lease.message.actor_id, now)
 
-        done = await self._database.write(put_aside)
-        self._changed.set()
-        return done
+        return SqliteWork(self._database, put_aside, self._freed)
 
     async def dead(self, message_id: str) -> Message | None:
         def find(connection: sqlite3.Connection) -> bytes | None:
@@ -474,6 +483,18 @@ class SqliteQueue:
             return
         self._changed.clear()
 
+    def _noticed(self, done: T) -> T:
+        """Wake whoever waits for a change that is durable now."""
+        self._changed.set()
+        return done
+
+    def _freed(self, done: tuple[bool, bool]) -> bool:
+        """The same of a mailbox that was freed, if it has a next message."""
+        held, more = done
+        if more:
+            self._changed.set()
+        return held
+
     def _now(self) -> int:
         return int(self._clock() * 1e6)
 
@@ -490,8 +511,8 @@ def _holds(connection: sqlite3.Connection, lease: Lease, now: int) -> bool:
     return row is not None
 
 
-def _reschedule(connection: sqlite3.Connection, actor_id: str, now: int) -> None:
-    """Free the mailbox for its next message, or remove it when there is none."""
+def _reschedule(connection: sqlite3.Connection, actor_id: str, now: int) -> bool:
+    """Free the mailbox for its next message, or remove it when there is none; then False."""
     head = connection.execute(
         "SELECT enqueued_at FROM queue_messages"
         " WHERE state = 0 AND actor_id = ? AND visible_at <= ? ORDER BY priority, seq LIMIT 1",
@@ -515,3 +536,4 @@ def _reschedule(connection: sqlite3.Connection, actor_id: str, now: int) -> None
         " parked = NULL WHERE actor_id = ?",
         (_NEVER if next_at is None else next_at, since or 0, actor_id),
     )
+    return next_at is not None

@@ -44,9 +44,9 @@ class HarnessQueue(MemoryQueue):
         return added
 
     async def lease(
-        self, actor_types: Collection[str], *, limit: int, seconds: float
+        self, actor_types: Collection[str], *, limit: int, seconds: float, owner: str | None = None
     ) -> list[Lease]:
-        leases = await super().lease(actor_types, limit=limit, seconds=seconds)
+        leases = await super().lease(actor_types, limit=limit, seconds=seconds, owner=owner)
         self._leased += len(leases)
         if self._leased > MAX_TURNS:
             raise RuntimeError(f"more than {MAX_TURNS:,} turns in one go: do they ever end?")

@@ -43,7 +43,7 @@ class Disorderly(MemoryQueue):
         self.duplicates = self.late = self.lost = 0
 
     async def lease(
-        self, actor_types: Collection[str], *, limit: int, seconds: float
+        self, actor_types: Collection[str], *, limit: int, seconds: float, owner: str | None = None
     ) -> list[Lease]:
         leases = await super().lease(actor_types, limit=limit, seconds=seconds)
         if leases and self._source.random() < 0.2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -45,8 +46,11 @@ class QueueMachine(RuleBasedStateMachine):
         self.leases: list[Lease] = []
         self.sent = self.steps = 0
 
-    def run(self, coroutine: Any) -> Any:
-        return self.runner.run(coroutine)
+    def run(self, call: Awaitable[Any]) -> Any:
+        async def awaited() -> Any:
+            return await call
+
+        return self.runner.run(awaited())
 
     @initialize()
     def start(self) -> None:

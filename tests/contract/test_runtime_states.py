@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -114,8 +114,11 @@ class RuntimeMachine(RuleBasedStateMachine):
         done.clear()
         stumbled.clear()
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(coroutine)
+    def run(self, call: Awaitable[T]) -> T:
+        async def awaited() -> T:
+            return await call
+
+        return self.runner.run(awaited())
 
     @initialize()
     def start(self) -> None:
@@ -127,7 +130,7 @@ class RuntimeMachine(RuleBasedStateMachine):
 
     async def _start(self) -> None:
         queue, locks = await self.opened.__aenter__()
-        self.shared = Shared(queue, locks, self.clock)
+        self.shared = await Shared.over(queue, locks, self.clock)
 
     def teardown(self) -> None:
         if not hasattr(self, "shared"):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from typing import Any
 
 from actors.locks import SqliteLocks
 from actors.queues import SqliteQueue
-from storage.sqlite import SqliteContainer
+from storage.sqlite import SqliteContainer, SqliteWork
 
 ANY = "any step"
 
@@ -30,7 +32,6 @@ class Step:
 
 STEPS = (
     Step("queue.lease", 2),
-    Step("locks.acquire", 12),
     Step("activity", 6),
     Step("actor-journals.create", 20),
     Step("message-archive.create", 6),
@@ -74,13 +75,20 @@ class Fuse:
     def __init__(self, point: FaultPoint | None = None) -> None:
         self._point = point
         self._left = 0 if point is None else point.nth
+        self._counting = threading.Lock()
+
+    @property
+    def stops(self) -> bool:
+        return self._point is not None and self._point.stops
 
     def reached(self, step: str, *, after: bool) -> None:
         point = self._point
         if point is None or after is not point.after or point.step not in (step, ANY):
             return
-        self._left -= 1
-        if self._left == 0:
+        with self._counting:
+            self._left -= 1
+            here = self._left == 0
+        if here:
             if point.stops:
                 # Its writer thread ends what it is at first: a process that stands still in the
                 # midst of a transaction would keep everybody else out of the file.
@@ -90,15 +98,23 @@ class Fuse:
 
 def arm(fuse: Fuse) -> None:
     """Wrap the embedded engines of this process, so that their steps reach the fuse."""
-    for name in ("enqueue", "lease", "ack", "nack", "park", "wake", "dead_letter"):
+    for name in ("lease", "wake"):
         _wrap(SqliteQueue, name, fuse, lambda _, name: f"queue.{name}")
-    for name in ("acquire", "release"):
-        _wrap(SqliteLocks, name, fuse, lambda _, name: f"locks.{name}")
-    for name in ("create", "replace", "upsert", "delete", "write_many"):
+    for name in ("enqueue", "ack", "nack", "park", "dead_letter"):
+        _wrap_work(SqliteQueue, name, fuse, lambda _, name: f"queue.{name}")
+    _wrap(SqliteLocks, "acquire", fuse, lambda _, name: f"locks.{name}")
+    _wrap_work(SqliteLocks, "release", fuse, lambda _, name: f"locks.{name}")
+    for name in ("replace", "upsert", "delete", "write_many"):
         _wrap(SqliteContainer, name, fuse, lambda container, name: f"{container.spec.name}.{name}")
+    _wrap_work(
+        *(SqliteContainer, "create", fuse, lambda container, name: f"{container.spec.name}.{name}")
+    )
 
 
-def _wrap(port: type, name: str, fuse: Fuse, step_of: Callable[[Any, str], str]) -> None:
+StepOf = Callable[[Any, str], str]
+
+
+def _wrap(port: type, name: str, fuse: Fuse, step_of: StepOf) -> None:
     real = getattr(port, name)
 
     @wraps(real)
@@ -108,5 +124,35 @@ def _wrap(port: type, name: str, fuse: Fuse, step_of: Callable[[Any, str], str])
         result = await real(self, *args, **options)
         fuse.reached(step, after=True)
         return result
+
+    setattr(port, name, wrapped)
+
+
+def _wrap_work(port: type, name: str, fuse: Fuse, step_of: StepOf) -> None:
+    """As `_wrap`, for what may be one of several writes in a transaction.
+
+    Before it is in the midst of that, when those before it were done; after it is when all are
+    durable.
+    """
+    real = getattr(port, name)
+
+    @wraps(real)
+    def wrapped(self: Any, *args: Any, **options: Any) -> SqliteWork[Any]:
+        step = step_of(self, name)
+        if fuse.stops:
+            fuse.reached(step, after=False)
+        work: SqliteWork[Any] = real(self, *args, **options)
+        function, finish = work._function, work._finish
+
+        def done(connection: sqlite3.Connection) -> Any:
+            if not fuse.stops:
+                fuse.reached(step, after=False)
+            return function(connection)
+
+        def finished(result: Any) -> Any:
+            fuse.reached(step, after=True)
+            return result if finish is None else finish(result)
+
+        return SqliteWork(work._database, done, finished, atomic=work._atomic)
 
     setattr(port, name, wrapped)

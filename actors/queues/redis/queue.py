@@ -92,7 +92,7 @@ class RedisQueue:
         return added
 
     async def lease(
-        self, actor_types: Collection[str], *, limit: int, seconds: float
+        self, actor_types: Collection[str], *, limit: int, seconds: float, owner: str | None = None
     ) -> list[Lease]:
         types = tuple(sorted(actor_types))
         # A call that was not answered may have leased: asked again by its nonce, it tells what.

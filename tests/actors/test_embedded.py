@@ -1,0 +1,196 @@
+"""One embedded file for everything: a turn begins with one transaction, and ends with one."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors import ActivityExecutor, Actor, ActorWorker, Message, handler
+from actors.journal import EntryType, JournalEntry
+from storage import Unavailable
+from storage.sqlite import Database
+from tests.conftest import ManualClock
+from tests.mortal import Shared
+from tests.queue_engines import sqlite_engine
+
+meanwhile: list[Any] = []
+"""What happens while the next handler runs."""
+
+
+class Clerk(Actor):
+    @handler
+    async def file(self, payload: dict[str, str]) -> None:
+        self.update_state(filed=payload["paper"])
+        self.send("Archivist/1", "keep", {"paper": payload["paper"]})
+        while meanwhile:
+            await meanwhile.pop()()
+
+
+class Archivist(Actor):
+    @handler
+    async def keep(self, payload: dict[str, str]) -> None:
+        self.update_state(kept=[*self.state.get("kept", []), payload["paper"]])
+
+
+@pytest.fixture
+async def shared(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Shared]:
+    meanwhile.clear()
+    async with sqlite_engine(tmp_path, clock) as (queue, locks):
+        yield await Shared.over(queue, locks, clock)
+
+
+@pytest.fixture
+def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Holds the number of jobs of every commit that wrote something."""
+    found: list[int] = []
+    commit = Database._commit
+
+    def counted(self: Database, connection: sqlite3.Connection, batch: list[Any]) -> None:
+        before = connection.total_changes
+        commit(self, connection, batch)
+        if connection.total_changes > before:
+            found.append(len(batch))
+
+    monkeypatch.setattr(Database, "_commit", counted)
+    return found
+
+
+def worker_of(shared: Shared) -> ActorWorker:
+    return ActorWorker(
+        *(shared.runtime, shared.queue, (Clerk, Archivist), ActivityExecutor()),
+        message_archive=shared.runtime.archive,
+    )
+
+
+async def work_off(shared: Shared, clock: ManualClock) -> ActorWorker:
+    """Let a worker handle what is there."""
+    worker = worker_of(shared)
+    task = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        while True:
+            depth = await shared.queue.depth()
+            if not depth.ready + depth.delayed + depth.leased:
+                break
+            clock.advance(0.6)
+            await asyncio.sleep(0.01)
+    worker.stop()
+    await task
+    return worker
+
+
+async def state(shared: Shared, actor: str) -> dict[str, Any]:
+    return dict((await shared.store.load(actor)).data)
+
+
+async def test_a_turn_without_activities_is_three_commits(
+    shared: Shared, clock: ManualClock, commits: list[int]
+) -> None:
+    commits.clear()
+    await shared.runtime.send("Archivist/1", "keep", {"paper": "a"})
+    assert commits == [1]
+    await work_off(shared, clock)
+    # The lease with its lock; the record with the acknowledgement and the lock's end.
+    assert commits == [1, 1, 1]
+    assert await state(shared, "Archivist/1") == {"kept": ["a"]}
+
+
+async def test_what_a_turn_sends_is_there_when_its_record_is(
+    shared: Shared, clock: ManualClock, commits: list[int]
+) -> None:
+    commits.clear()
+    await shared.runtime.send("Clerk/1", "file", {"paper": "a"})
+    await work_off(shared, clock)
+    assert len(commits) == 5
+    assert await state(shared, "Archivist/1") == {"kept": ["a"]}
+
+
+async def test_a_turn_whose_actor_has_moved_on_sends_nothing_and_is_not_acknowledged(
+    shared: Shared, clock: ManualClock
+) -> None:
+    sent = await shared.runtime.send("Clerk/1", "file", {"paper": "a"})
+    seen = []
+
+    async def move_on() -> None:
+        entries = [JournalEntry(EntryType.TURN_COMPLETED, {"messageId": "x", "outbox": []})]
+        await shared.store.append("Clerk/1", 0, entries, message_id="x", turn="another")
+
+    async def look() -> None:
+        # The second attempt runs: nothing has come of the first.
+        seen.append(await shared.queue.peek("Archivist/1", limit=9))
+        seen.append([r.message_id async for r in shared.store.records("Clerk/1")])
+
+    meanwhile.append(move_on)
+    worker = worker_of(shared)
+    task = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        while not worker.stats().abandoned:
+            await asyncio.sleep(0.01)
+    meanwhile.append(look)
+    assert (await shared.queue.depth()).delayed == 1
+    while not seen:
+        clock.advance(0.6)
+        await asyncio.sleep(0.01)
+    worker.stop()
+    await task
+    assert seen == [[], ["x"]]
+    await work_off(shared, clock)
+    records = [record.message_id async for record in shared.store.records("Clerk/1")]
+    assert records == ["x", sent.message_id]
+    assert await state(shared, "Archivist/1") == {"kept": ["a"]}
+
+
+async def test_a_commit_that_fails_leaves_nothing_of_a_turns_end_and_is_tried_again(
+    shared: Shared, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Database._commit
+    to_fail = 0
+
+    def flaky(self: Database, connection: sqlite3.Connection, batch: list[Any]) -> None:
+        nonlocal to_fail
+        if to_fail == 0:
+            commit(self, connection, batch)
+            return
+        to_fail -= 1
+        for job in batch:
+            job.error = Unavailable("the disk does not answer")
+
+    async def fail_twice() -> None:
+        nonlocal to_fail
+        to_fail = 2
+
+    monkeypatch.setattr(Database, "_commit", flaky)
+    await shared.runtime.send("Clerk/1", "file", {"paper": "a"})
+    meanwhile.append(fail_twice)
+    worker = await work_off(shared, clock)
+    assert to_fail == 0
+    assert worker.stats().abandoned == 0
+    assert await state(shared, "Clerk/1") == {"filed": "a"}
+    assert await state(shared, "Archivist/1") == {"kept": ["a"]}
+
+
+async def test_a_lease_takes_the_actors_lock_unless_another_has_it(
+    shared: Shared, clock: ManualClock
+) -> None:
+    queue, locks = shared.queue, shared.locks
+    await queue.enqueue([Message.new("Clerk/1", "file", {}), Message.new("Clerk/2", "file", {})])
+    assert await locks.acquire("Clerk/2", "other", 30)
+    leases = await queue.lease(("Clerk",), limit=9, seconds=30, owner="me")
+    assert {lease.message.actor_id: lease.locked for lease in leases} == {
+        "Clerk/1": True,
+        "Clerk/2": False,
+    }
+    assert not await locks.acquire("Clerk/1", "other", 30)
+    assert await locks.acquire("Clerk/1", "me", 30)
+    assert not await locks.acquire("Clerk/2", "me", 30)
+
+
+async def test_a_lease_for_nobody_takes_no_lock(shared: Shared) -> None:
+    await shared.queue.enqueue([Message.new("Clerk/1", "file", {})])
+    (lease,) = await shared.queue.lease(("Clerk",), limit=9, seconds=30)
+    assert not lease.locked
+    assert await shared.locks.acquire("Clerk/1", "other", 30)
