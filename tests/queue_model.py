@@ -25,6 +25,7 @@ class Waiting:
     visible_at: int
     enqueued_at: int
     attempts: int = 0
+    leases: int = 0
 
     @property
     def order(self) -> tuple[int, int]:
@@ -112,6 +113,8 @@ class QueueModel:
             waiting = self._head(box, lease)
             waiting.attempts += 1
             assert lease.attempt == waiting.attempts
+            assert lease.again == (waiting.leases > 0)
+            waiting.leases += 1
             box.lease, box.until, box.held = (waiting, lease), self.now + until, False
             box.wakes_at_lease = box.wakes
 

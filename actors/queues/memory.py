@@ -20,6 +20,7 @@ class _Entry:
     visible_at: float
     enqueued_at: float
     attempts: int = 0
+    leases: int = 0
 
     @property
     def order(self) -> tuple[int, int]:
@@ -124,9 +125,11 @@ class MemoryQueue:
                 self._reschedule(actor_id)
                 continue
             entry.attempts += 1
+            entry.leases += 1
             box.token, box.leased = f"{entry.seq}:{secrets.token_hex(8)}", entry
             box.next_at, box.held = now + seconds, False
-            leases.append(Lease(entry.message, entry.attempts, box.token, box.wakes))
+            again = entry.leases > 1
+            leases.append(Lease(entry.message, entry.attempts, box.token, box.wakes, False, again))
         return leases
 
     async def ack(self, lease: Lease) -> bool:

@@ -30,6 +30,8 @@ class Lease(msgspec.Struct, frozen=True):
         token: proves the lease; another lease of the same mailbox has another.
         wakes: how often the mailbox had been woken when the lease was given; `park` compares it.
         locked: whether the actor's lock was taken with it.
+        again: whether the message was leased before, be it counted as an attempt or not: its turn
+            may have ended already.
     """
 
     message: Message
@@ -37,6 +39,7 @@ class Lease(msgspec.Struct, frozen=True):
     token: str
     wakes: int = 0
     locked: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ _SCHEMA = (
         enqueued_at INTEGER NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0,
         state INTEGER NOT NULL DEFAULT 0,
-        body BLOB)""",
+        body BLOB,
+        leases INTEGER NOT NULL DEFAULT 0)""",
     """CREATE INDEX IF NOT EXISTS queue_heads
         ON queue_messages (actor_id, priority, seq) WHERE state = 0""",
     """CREATE INDEX IF NOT EXISTS queue_dead ON queue_messages (seq) WHERE state = 2""",
@@ -83,7 +84,7 @@ _ADD = (
     "INSERT OR IGNORE INTO queue_messages"
     " (message_id, actor_id, priority, visible_at, enqueued_at, body) VALUES (?, ?, ?, ?, ?, ?)"
 )
-_HEAD = "SELECT seq, attempts, enqueued_at, body FROM queue_messages WHERE state = 0"
+_HEAD = "SELECT seq, attempts, leases, enqueued_at, body FROM queue_messages WHERE state = 0"
 _FORGET = "DELETE FROM queue_messages WHERE message_id = ? AND state = 1 AND visible_at <= ?"
 """An id that is known no longer may still have its row."""
 
@@ -117,6 +118,13 @@ class SqliteQueue:
             for statement in _SCHEMA:
                 connection.execute(statement)
             columns = {row[1] for row in connection.execute("PRAGMA table_xinfo(queue_mailboxes)")}
+            messages = {row[1] for row in connection.execute("PRAGMA table_info(queue_messages)")}
+            if "leases" not in messages:
+                connection.execute(
+                    "ALTER TABLE queue_messages ADD COLUMN leases INTEGER NOT NULL DEFAULT 0"
+                )
+                # Of what is there nobody knows how often it was leased.
+                connection.execute("UPDATE queue_messages SET leases = 1 WHERE state = 0")
             for name, kind in _ADDED:
                 if name not in columns:
                     connection.execute(f"ALTER TABLE queue_mailboxes ADD COLUMN {name} {kind}")
@@ -189,7 +197,7 @@ class SqliteQueue:
         marks = ",".join("?" * len(types))
         nonce = secrets.token_hex(8)
 
-        def take(connection: sqlite3.Connection) -> list[tuple[bytes, int, str, int, bool]]:
+        def take(connection: sqlite3.Connection) -> list[tuple[bytes, int, str, int, bool, bool]]:
             taken = []
             actors = connection.execute(
                 f"SELECT actor_id, wakes, parked FROM queue_mailboxes WHERE paused = 0 AND next_at <= ? AND +actor_type IN ({marks})"  # noqa: E501, S608 - marks are question marks; the plus keeps other indexes out
@@ -210,10 +218,12 @@ class SqliteQueue:
                 if head is None:
                     _reschedule(connection, actor_id, now)
                     continue
-                seq, attempts, enqueued_at, body = head
+                seq, attempts, before, enqueued_at, body = head
                 token = f"{seq}:{nonce}"
                 connection.execute(
-                    "UPDATE queue_messages SET attempts = attempts + 1 WHERE seq = ?", (seq,)
+                    "UPDATE queue_messages SET attempts = attempts + 1, leases = leases + 1"
+                    " WHERE seq = ?",
+                    (seq,),
                 )
                 connection.execute(
                     "UPDATE queue_mailboxes SET next_at = ?, token = ?, held = 0, since = ?"
@@ -225,13 +235,13 @@ class SqliteQueue:
                     and owner is not None
                     and self._locks.take(connection, actor_id, owner, seconds)
                 )
-                taken.append((body, attempts + 1, token, wakes, locked))
+                taken.append((body, attempts + 1, token, wakes, locked, before > 0))
             return taken
 
         taken = await self._database.write(take)
         return [
-            Lease(Message.from_document(msgspec.json.decode(body)), attempt, token, wakes, locked)
-            for body, attempt, token, wakes, locked in taken
+            Lease(sqlite_mailboxes.message_of(body), attempt, token, wakes, locked, again)
+            for body, attempt, token, wakes, locked, again in taken
         ]
 
     def ack(self, lease: Lease) -> SqliteWork[bool]:
@@ -384,7 +394,7 @@ class SqliteQueue:
             return None if row is None else bytes(row[0])
 
         body = await self._database.read(find)
-        return None if body is None else Message.from_document(msgspec.json.decode(body))
+        return None if body is None else sqlite_mailboxes.message_of(body)
 
     async def depth(self) -> Depth:
         now = self._now()

@@ -96,7 +96,7 @@ def peek(connection: sqlite3.Connection, actor_id: str, limit: int, now: int) ->
         " AND seq IS NOT ? ORDER BY priority, seq LIMIT ?",
         (actor_id, now, begun, limit - len(bodies)),
     ).fetchall()
-    return [_message(body) for (body,) in bodies]
+    return [message_of(body) for (body,) in bodies]
 
 
 def _mailbox(connection: sqlite3.Connection, row: _Row, now: int) -> Mailbox:
@@ -116,7 +116,7 @@ def _mailbox(connection: sqlite3.Connection, row: _Row, now: int) -> Mailbox:
         return Mailbox(actor_id, _STATES[state], None, 0, None, None, messages)
     body, attempts, enqueued_at = head
     return Mailbox(
-        *(actor_id, _STATES[state], _message(body), attempts),
+        *(actor_id, _STATES[state], message_of(body), attempts),
         *(next_at, enqueued_at, messages - 1),
     )
 
@@ -127,5 +127,6 @@ def _begun(row: _Row) -> int | None:
     return parked if token is None else int(token.partition(":")[0])
 
 
-def _message(body: bytes) -> Message:
+def message_of(body: bytes) -> Message:
+    """Return the message that a row's body is."""
     return Message.from_document(msgspec.json.decode(body))

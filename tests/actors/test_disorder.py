@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors import MemoryLocks, MemoryQueue, Message, RetryPolicy
+from actors import Actor, MemoryLocks, MemoryQueue, Message, RetryPolicy, handler
+from actors.journal import EntryType, JournalEntry
 from actors.queues.port import Lease
 from tests.actors.world import World
 from tests.crash.cast import CAST, EFFECTS
@@ -51,7 +52,9 @@ class Disorderly(MemoryQueue):
             await asyncio.sleep(seconds * self._source.uniform(0.5, 2))
         for lease in leases:
             if self._source.random() < 0.2:
-                self._again.append(replace(lease, attempt=lease.attempt + 1, token="another"))
+                self._again.append(
+                    replace(lease, attempt=lease.attempt + 1, token="another", again=True)
+                )
         while self._again and len(leases) < limit and self._source.random() < 0.5:
             self.duplicates += 1
             leases.append(self._again.pop(self._source.randrange(len(self._again))))
@@ -168,3 +171,28 @@ async def test_a_clock_that_jumps_changes_nothing(jumps: list[float], tmp_path: 
     check_ending(await told(world, effects), peace, 1)
     check_effects(effects, peaceful)
     await jumping
+
+
+class Till(Actor):
+    @handler
+    async def add(self, payload: dict[str, int]) -> None:
+        self.update_state(total=self.state.get("total", 0) + payload["amount"])
+
+
+async def test_a_message_whose_turn_ended_under_another_lease_is_not_handled_again() -> None:
+    """Given back uncounted, and offered to a worker whose memory begins after that turn's end."""
+    world = World(traced=False)
+    sent = await world.send("Till/1", "add", {"amount": 5})
+    (lease,) = await world.queue.lease(["Till"], limit=1, seconds=30)
+    entries = [
+        JournalEntry(EntryType.STATE_PATCHED, {"seq": 0, "patch": {"total": 5}}),
+        JournalEntry(EntryType.TURN_COMPLETED, {"messageId": sent.message_id, "outbox": []}),
+    ]
+    await world.store.append("Till/1", 0, entries, message_id=sent.message_id, turn="another")
+    await world.store.save("Till/1", (await world.store.load("Till/1")).state())
+    await world.queue.nack(lease, count=False)
+    assert (await world.runtime.activate("Till/1")).handled == {}
+    async with world.serve(Till):
+        await world.settled()
+    assert await world.state("Till/1") == {"total": 5}
+    assert len([record async for record in world.store.records("Till/1")]) == 1

@@ -63,6 +63,7 @@ async def test_a_file_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path
             connection.execute(f"DROP INDEX {index}")
         for column in ("state", "since", "failed"):
             connection.execute(f"ALTER TABLE queue_mailboxes DROP COLUMN {column}")
+        connection.execute("ALTER TABLE queue_messages DROP COLUMN leases")
 
     await database.write(forget)
     await queue.open()
@@ -73,4 +74,7 @@ async def test_a_file_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path
             " ON q.actor_id = m.actor_id AND q.enqueued_at = m.since"
         ).fetchone()
     )
+    # Nobody knows whether it was leased before.
+    (lease,) = await queue.lease(["Order"], limit=9, seconds=30)
+    assert (lease.attempt, lease.again) == (1, True)
     await database.close()

@@ -213,6 +213,23 @@ async def test_an_extended_lease_lasts(queue: MessageQueue, clock: ManualClock) 
     assert await queue.ack(lease)
 
 
+async def test_a_lease_says_whether_there_was_one_before_counted_or_not(
+    queue: MessageQueue, clock: ManualClock
+) -> None:
+    await queue.enqueue([message()])
+    first = await lease_one(queue)
+    assert (first.attempt, first.again) == (1, False)
+    await queue.nack(first, count=False)
+    second = await lease_one(queue)
+    assert (second.attempt, second.again) == (1, True)
+    await queue.park(second, seconds=0)
+    third = await lease_one(queue)
+    assert (third.attempt, third.again) == (1, True)
+    clock.advance(31)
+    fourth = await lease_one(queue)
+    assert (fourth.attempt, fourth.again) == (2, True)
+
+
 async def test_a_parked_message_waits_uncounted_and_holds_later_messages_back(
     queue: MessageQueue, clock: ManualClock
 ) -> None:

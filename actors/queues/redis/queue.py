@@ -107,8 +107,8 @@ class RedisQueue:
             raise
         self._next_due = LISTEN_SECONDS if due < 0 else due / 1e6
         return [
-            Lease(_message(body), attempt, token.decode(), wakes)
-            for body, attempt, token, wakes in taken
+            Lease(_message(body), attempt, token.decode(), wakes, again=leases != 1)
+            for body, attempt, token, wakes, leases in taken
         ]
 
     async def ack(self, lease: Lease) -> bool:

@@ -21,7 +21,7 @@ for i = 5, #ARGV, 5 do
     redis.call('SET', q .. ':id:' .. id, 'q' .. number)
     redis.call(
       'HSET', q .. ':msg:' .. number, 'id', id, 'actor', actor, 'priority', priority,
-      'enqueued', now, 'attempts', 0, 'call', this_call, 'body', body
+      'enqueued', now, 'attempts', 0, 'leases', 0, 'call', this_call, 'body', body
     )
     redis.call('INCR', q .. ':count')
     redis.call('HINCRBY', q .. ':messages', type_of(actor), 1)

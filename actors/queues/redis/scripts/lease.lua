@@ -1,6 +1,6 @@
 -- ARGV: how long, how many, the call's nonce, then actor types.
 -- Answers microseconds until something else may be ready (-1: nothing is in sight), then per lease:
--- body, attempt, token, wakes.
+-- body, attempt, token, wakes, how often it was leased (0: an earlier version has not counted).
 
 local length, limit, nonce = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local types = {}
@@ -10,9 +10,10 @@ end
 
 local taken = {}
 local function give(actor, number, token)
-  local message = redis.call('HMGET', q .. ':msg:' .. number, 'body', 'attempts')
+  local message = redis.call('HMGET', q .. ':msg:' .. number, 'body', 'attempts', 'leases')
   local wakes = redis.call('HGET', q .. ':box:' .. actor, 'wakes')
-  taken[#taken + 1] = { message[1], tonumber(message[2]), token, tonumber(wakes or 0) }
+  taken[#taken + 1] =
+    { message[1], tonumber(message[2]), token, tonumber(wakes or 0), tonumber(message[3] or 0) }
 end
 
 -- Leases that were given, and never heard of, are given again.
@@ -51,6 +52,9 @@ for i = 1, math.min(limit, #ready) do
     or redis.call('ZRANGE', q .. ':fifo:' .. actor, 0, 0)[1]
   local token = number .. ':' .. nonce
   redis.call('HINCRBY', q .. ':msg:' .. number, 'attempts', 1)
+  if redis.call('HEXISTS', q .. ':msg:' .. number, 'leases') == 1 then
+    redis.call('HINCRBY', q .. ':msg:' .. number, 'leases', 1)
+  end
   redis.call('HSET', box, 'token', token, 'at', now + length)
   redis.call('HDEL', box, 'held')
   redis.call('ZREM', q .. ':held', actor)

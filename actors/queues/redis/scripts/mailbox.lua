@@ -8,7 +8,7 @@
 -- {loom}:seq              how many messages there ever were. A message's number is its rank in time
 -- {loom}:count            how many messages are in mailboxes
 -- {loom}:id:<message id>  q: in a mailbox, d<token>: dead, a<until>:<token>: acknowledged
--- {loom}:msg:<number>     hash: id, actor, priority, enqueued, attempts, call, body
+-- {loom}:msg:<number>     hash: id, actor, priority, enqueued, attempts, leases, call, body
 -- {loom}:later            messages whose time has not come, by that time
 -- {loom}:box:<actor>      hash: n (messages), at, token, held, failed, parked, wakes, paused, settled,
 --                         state
