@@ -168,7 +168,7 @@ class ActorWorker:
             task = asyncio.create_task(self._guarded(lease, asked_ns), name=lease.message.actor_id)
             self._running[task] = lease
             task.add_done_callback(self._done)
-        if not leases:
+        if len(leases) < free:
             await self._queue.wait(IDLE_WAIT)
 
     async def _sit_out(self, error: StorageError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 import time
 from collections import Counter
@@ -293,7 +294,9 @@ class MemoryQueue:
 
     async def wait(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(min(seconds, 0.05)):
+            # Not in step: of workers that look one after the other, the first would get it all.
+            pause = 0.05 * random.uniform(0.5, 1)  # noqa: S311 - no secret
+            async with asyncio.timeout(min(seconds, pause)):
                 await self._changed.wait()
         except TimeoutError:
             return

@@ -8,6 +8,7 @@ one index look-up per actor, however many messages wait.
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 import sqlite3
 import time
@@ -487,7 +488,9 @@ class SqliteQueue:
 
     async def wait(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(min(seconds, POLL_SECONDS)):
+            # Not in step: of processes that look one after the other, the first would get it all.
+            pause = POLL_SECONDS * random.uniform(0.5, 1)  # noqa: S311 - no secret
+            async with asyncio.timeout(min(seconds, pause)):
                 await self._changed.wait()
         except TimeoutError:
             return
