@@ -234,7 +234,7 @@ class ActorWorker:
             logger.warning("leases cannot be extended (%s); trying again", error)
             return
         for (task, lease), held in zip(running, kept, strict=True):
-            if not held and task in self._running and not self._settlement.gives_up(lease):
+            if not (held or task.done() or self._settlement.gives_up(lease)):
                 logger.warning("the lease of %s ran out", lease.message.actor_id)
                 task.cancel()
 

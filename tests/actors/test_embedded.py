@@ -60,15 +60,16 @@ def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def worker_of(shared: Shared) -> ActorWorker:
+def worker_of(shared: Shared, **options: float) -> ActorWorker:
     return ActorWorker(
         *(shared.runtime, shared.queue, (Clerk, Archivist), ActivityExecutor()),
         message_archive=shared.runtime.archive,
+        **options,  # type: ignore[arg-type]
     )
 
 
-async def work_off(shared: Shared, clock: ManualClock) -> ActorWorker:
-    """Let a worker handle what is there."""
+async def work_off(shared: Shared) -> ActorWorker:
+    """Let a worker handle what is there. The clock stands still: nothing runs out meanwhile."""
     worker = worker_of(shared)
     task = asyncio.create_task(worker.run())
     async with asyncio.timeout(10):
@@ -76,7 +77,6 @@ async def work_off(shared: Shared, clock: ManualClock) -> ActorWorker:
             depth = await shared.queue.depth()
             if not depth.ready + depth.delayed + depth.leased:
                 break
-            clock.advance(0.6)
             await asyncio.sleep(0.01)
     worker.stop()
     await task
@@ -88,23 +88,23 @@ async def state(shared: Shared, actor: str) -> dict[str, Any]:
 
 
 async def test_a_turn_without_activities_is_three_commits(
-    shared: Shared, clock: ManualClock, commits: list[int]
+    shared: Shared, commits: list[int]
 ) -> None:
     commits.clear()
     await shared.runtime.send("Archivist/1", "keep", {"paper": "a"})
     assert commits == [1]
-    await work_off(shared, clock)
+    await work_off(shared)
     # The lease with its lock; the record with the acknowledgement and the lock's end.
     assert commits == [1, 1, 1]
     assert await state(shared, "Archivist/1") == {"kept": ["a"]}
 
 
 async def test_what_a_turn_sends_is_there_when_its_record_is(
-    shared: Shared, clock: ManualClock, commits: list[int]
+    shared: Shared, commits: list[int]
 ) -> None:
     commits.clear()
     await shared.runtime.send("Clerk/1", "file", {"paper": "a"})
-    await work_off(shared, clock)
+    await work_off(shared)
     assert len(commits) == 5
     assert await state(shared, "Archivist/1") == {"kept": ["a"]}
 
@@ -138,14 +138,14 @@ async def test_a_turn_whose_actor_has_moved_on_sends_nothing_and_is_not_acknowle
     worker.stop()
     await task
     assert seen == [[], ["x"]]
-    await work_off(shared, clock)
+    await work_off(shared)
     records = [record.message_id async for record in shared.store.records("Clerk/1")]
     assert records == ["x", sent.message_id]
     assert await state(shared, "Archivist/1") == {"kept": ["a"]}
 
 
 async def test_a_commit_that_fails_leaves_nothing_of_a_turns_end_and_is_tried_again(
-    shared: Shared, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = Database._commit
     to_fail = 0
@@ -166,16 +166,30 @@ async def test_a_commit_that_fails_leaves_nothing_of_a_turns_end_and_is_tried_ag
     monkeypatch.setattr(Database, "_commit", flaky)
     await shared.runtime.send("Clerk/1", "file", {"paper": "a"})
     meanwhile.append(fail_twice)
-    worker = await work_off(shared, clock)
+    worker = await work_off(shared)
     assert to_fail == 0
     assert worker.stats().abandoned == 0
     assert await state(shared, "Clerk/1") == {"filed": "a"}
     assert await state(shared, "Archivist/1") == {"kept": ["a"]}
 
 
-async def test_a_lease_takes_the_actors_lock_unless_another_has_it(
-    shared: Shared, clock: ManualClock
+async def test_a_lease_that_ended_with_its_turn_is_not_said_to_have_run_out(
+    shared: Shared, caplog: pytest.LogCaptureFixture
 ) -> None:
+    # Extended again and again by a clock that stands still: none can run out.
+    worker = worker_of(shared, lease_seconds=0.003)
+    task = asyncio.create_task(worker.run())
+    for number in range(300):
+        await shared.runtime.send(f"Archivist/{number % 30}", "keep", {"paper": "a"})
+    async with asyncio.timeout(20):
+        while worker.stats().handled < 300:
+            await asyncio.sleep(0.001)
+    worker.stop()
+    await task
+    assert "ran out" not in caplog.text
+
+
+async def test_a_lease_takes_the_actors_lock_unless_another_has_it(shared: Shared) -> None:
     queue, locks = shared.queue, shared.locks
     await queue.enqueue([Message.new("Clerk/1", "file", {}), Message.new("Clerk/2", "file", {})])
     assert await locks.acquire("Clerk/2", "other", 30)
