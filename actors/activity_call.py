@@ -66,7 +66,8 @@ class ActivityCalls:
             JournalEntry(
                 EntryType.ACTIVITY_COMPLETED,
                 {"seq": seq, "attempts": attempts, "idempotencyKey": key, "result": result},
-            )
+            ),
+            timed=None if reporter is None else reporter.note,
         )
         if reporter is not None:
             reporter.completed(attempts, record)

@@ -135,9 +135,13 @@ class JournalRecord(msgspec.Struct, frozen=True):
         )
 
 
+RECORD_ID = "{:012d}"
+"""The id of a record's document, to be formatted with its index."""
+
+
 def record_id(index: int) -> str:
     """Return the document id of the record that starts at `index`."""
-    return f"{index:012d}"
+    return RECORD_ID.format(index)
 
 
 class Along:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -25,7 +24,9 @@ from actors.state import ActorState, Fold
 from actors.telemetry import SpanEmitter, document_ref
 from storage import Container, ContainerSpec, NotFound, PreconditionFailed, Query, Where
 from storage.memory import MemoryContainer
-from tracing.spanlog import More, Pointer
+from tracing.draft import ActivityNote, TurnNote
+from tracing.registry import CODES
+from tracing.spanlog import More
 
 ACTOR_STATES = ContainerSpec("actor-states", "actorId", default_ttl=-1)
 SNAPSHOT_ID = "snapshot"
@@ -33,7 +34,9 @@ WAYPOINT = "snapshot-"
 """Begins the ids of the snapshots that compaction keeps, from which older states are rebuilt."""
 MAX_STATE_BYTES = 1 << 20
 _OF_JOURNALS = More(ACTOR_JOURNALS.name, 0)
-"""What tells that a document is a journal's; made once, as every turn has some."""
+"""What tells that a document is a journal's."""
+Timed = TurnNote | ActivityNote
+"""What is told with the record that an append writes."""
 SHORT_JOURNAL = 1_000
 """States younger than this are rebuilt from the beginning, without looking for a snapshot."""
 
@@ -58,8 +61,12 @@ class StateStore(Protocol):
         code: int = 1,
         span: SpanEmitter | None = None,
         along: Along | None = None,
+        timed: Timed | None = None,
     ) -> JournalRecord:
-        """Append to the journal; raises `JournalConflict` like `Journal.append`."""
+        """Append to the journal; raises `JournalConflict` like `Journal.append`.
+
+        With a `timed` the access is noted there, and is no event of the span by itself.
+        """
 
     async def save(
         self,
@@ -114,6 +121,7 @@ class CosmosStateStore:
         self._journal = Journal(journals, clock_ns=clock_ns)
         family = "cosmosdb" if engine == "cosmos" else "store"
         self._read_event, self._write_event = f"{family}:read", f"{family}:write"
+        self._write_code = CODES[self._write_event]
 
     async def load(self, actor_id: str, span: SpanEmitter | None = None) -> Fold:
         started = time.monotonic_ns()
@@ -142,6 +150,7 @@ class CosmosStateStore:
         code: int = 1,
         span: SpanEmitter | None = None,
         along: Along | None = None,
+        timed: Timed | None = None,
     ) -> JournalRecord:
         started = time.monotonic_ns()
         record = await self._journal.append(
@@ -153,7 +162,11 @@ class CosmosStateStore:
         )
         if span is not None:
             took = time.monotonic_ns() - started
-            span.note(self._write_event, _journal_document(record.index), took, _OF_JOURNALS)
+            if timed is None:
+                document = (document_ref(ACTOR_JOURNALS.name, record_id(record.index)),)
+                span.note(self._write_event, document, took, _OF_JOURNALS)
+            else:
+                timed.wrote = (self._write_code, took)
         return record
 
     async def save(
@@ -262,12 +275,6 @@ def _report(
         attempt=0,
         duration_ns=time.monotonic_ns() - started,
     )
-
-
-# Most actors are young: their records have the same few ids.
-@lru_cache(maxsize=4096)
-def _journal_document(index: int) -> tuple[Pointer]:
-    return (document_ref(ACTOR_JOURNALS.name, record_id(index)),)
 
 
 def waypoint_id(version: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from actors.failure import Failure
-from actors.journal import JournalRecord
+from actors.journal import ACTOR_JOURNALS, RECORD_ID, JournalRecord
 from actors.message import Message
 from tracing import RefKind, TraceContext, TraceWriter
 from tracing.draft import MAX_NOTES, ActivityNote, Draft, Note, SentNote, TurnNote
@@ -25,6 +25,7 @@ _ACTOR_STATE, _JOURNAL_ENTRY, _DOCUMENT, _IDEMPOTENCY = (
     )
 )
 _OWN = (OWN_MESSAGE,)
+_JOURNAL = f"{ACTOR_JOURNALS.name}/{RECORD_ID}"
 
 
 def journal_ref(record: JournalRecord) -> Pointer:
@@ -158,6 +159,7 @@ class TurnSpan(SpanEmitter):
             tracer.epoch_ns,
             (message.message_id, message.correlation_id),
             turn,
+            journal=_JOURNAL,
         )
         tracer.listen(draft)
 
@@ -264,18 +266,18 @@ class ActivityReporter:
     Making one says that the activity was scheduled, and that its first attempt began.
     """
 
-    __slots__ = ("_activity", "_turn")
+    __slots__ = ("_turn", "note")
 
     def __init__(self, turn: TurnSpan, name: str, key: str) -> None:
         self._turn = turn
-        self._activity = ActivityNote(name, key, turn.ticks())
-        turn.note_activity(self._activity)
+        self.note = ActivityNote(name, key, turn.ticks())
+        turn.note_activity(self.note)
 
     @property
     def context(self) -> TraceContext:
         """The activity's span, which few activities have to know."""
         of = self._turn.context
-        return self._turn.tracer.create_child_span(of, self._activity.span_id(of.span_id))
+        return self._turn.tracer.create_child_span(of, self.note.span_id(of.span_id))
 
     def retried(self, attempt: int, error: BaseException) -> None:
         """Emit that an attempt failed and another will follow."""
@@ -287,7 +289,7 @@ class ActivityReporter:
 
     def completed(self, attempts: int, record: JournalRecord) -> None:
         """Emit that the result was journaled."""
-        activity = self._activity
+        activity = self.note
         activity.attempts, activity.index = attempts, record.index
         activity.count = len(record.entries)
         activity.ended = self._turn.ticks()
@@ -297,13 +299,13 @@ class ActivityReporter:
         self._emit(
             "activity:failed",
             journal_ref(record),
-            duration_ns=self._turn.ticks() - self._activity.began,
+            duration_ns=self._turn.ticks() - self.note.began,
             error_type=failure.type,
             fingerprint=failure.fingerprint,
         )
 
     def _emit(self, event_type: str, *refs: Pointer, **more: Any) -> None:
         """Emit what an activity that completes at once never has to tell."""
-        turn, activity = self._turn, self._activity
+        turn, activity = self._turn, self.note
         span = SpanEmitter(turn.tracer, self.context, turn.actor, activity.name)
         span.emit(event_type, (_IDEMPOTENCY, activity.key), *refs, **more)

@@ -156,7 +156,13 @@ class Turn:
                 **({"result": self._result} if self.message.metadata.reply else {}),
             },
         )
-        return await self._journal.append(completed, along)
+        span = self._span
+        if span is None:
+            return await self._journal.append(completed, along)
+        record = await self._journal.append(completed, along, span.turn)
+        span.turn.index, span.turn.count = record.index, len(record.entries)
+        span.turn.recorded = span.ticks()
+        return record
 
     @property
     def outbox(self) -> list[Message]:
@@ -190,7 +196,6 @@ class Turn:
         told = span.turn
         if self._changed:
             told.before = self._before.version
-        told.index, told.count = record.index, len(record.entries)
         told.completed = span.ticks()
 
     def _check(self) -> None:

@@ -10,7 +10,7 @@ from actors.journal import Along, JournalEntry, JournalRecord
 from actors.limits import size_of
 from actors.message import Message
 from actors.state import Fold
-from actors.stores import StateStore
+from actors.stores import StateStore, Timed
 from actors.telemetry import SpanEmitter
 from storage import DocumentTooLarge, StorageError, Unavailable
 from tracing.context import random_id
@@ -63,10 +63,12 @@ class TurnJournal:
         async for _ in self._store.records(actor_id, since=here, until=here + 1):
             raise JournalConflict(f"{actor_id} has moved on from journal index {here}")
 
-    async def append(self, last: JournalEntry, along: Along | None = None) -> JournalRecord:
+    async def append(
+        self, last: JournalEntry, along: Along | None = None, timed: Timed | None = None
+    ) -> JournalRecord:
         """Make the commands since the last append durable, with `last` behind them.
 
-        `along` goes with the record that holds `last`.
+        `along` goes with the record that holds `last`, and `timed` tells of it.
 
         Raises:
             TurnTooLarge: these commands exceed what one document of the store can hold.
@@ -80,7 +82,7 @@ class TurnJournal:
                 *before, end = self._records(last)
                 for entries in before:
                     await self._append(entries, len(entries))
-                return await self._append(end, len(end) - 1, along)
+                return await self._append(end, len(end) - 1, along, timed)
             except DocumentTooLarge as error:
                 raise TurnTooLarge(
                     f"what {self._message.message_type} of {self._message.actor_id} decides in one"
@@ -115,7 +117,11 @@ class TurnJournal:
         return records
 
     async def _append(
-        self, entries: list[JournalEntry], commands: int, along: Along | None = None
+        self,
+        entries: list[JournalEntry],
+        commands: int,
+        along: Along | None = None,
+        timed: Timed | None = None,
     ) -> JournalRecord:
         """Append one record, whose first `commands` entries are those at the buffer's head."""
         for attempt in range(1, APPEND_TRIES + 1):
@@ -129,6 +135,7 @@ class TurnJournal:
                     code=self.code,
                     span=self._span,
                     along=along,
+                    timed=timed,
                 )
                 break
             except Unavailable:

@@ -24,13 +24,14 @@ MAX_NOTES = 100
 Note = tuple[int, int, int | None, tuple[Pointer, ...], More | None]
 """One event: the fields of an `Entry`, with the time in ticks."""
 
-_MESSAGE, _STATE, _RECORD, _KEY = (
+_MESSAGE, _STATE, _RECORD, _KEY, _DOCUMENT = (
     KIND_CODES[kind]
     for kind in (
         RefKind.MESSAGE,
         RefKind.ACTOR_STATE,
         RefKind.JOURNAL_ENTRY,
         RefKind.IDEMPOTENCY,
+        RefKind.DOCUMENT,
     )
 )
 _OWN = (OWN_MESSAGE,)
@@ -62,8 +63,10 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
         activated: when the actor had been loaded, unless it was in memory.
         version: of the state that it had then; 0 says that it is new.
         started: when it called the handler.
+        recorded: when the journal record that completes the turn was written.
+        wrote: the code of the event that tells of that write, and how long it took.
         completed: when what the turn sent was enqueued.
-        index, count: the journal record that completed the turn.
+        index, count: that record.
         before: version of the state that the turn changed; -1 when it changed none.
         released: when the lock was given up.
         over: nothing more will be told.
@@ -76,6 +79,8 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
     activated: int = 0
     version: int = 0
     started: int = 0
+    recorded: int = 0
+    wrote: tuple[int, int] | None = None
     completed: int = 0
     index: int = 0
     count: int = 0
@@ -96,13 +101,15 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
             size += 1
         if self.started:
             size += 1
+        if self.recorded:
+            size += 1
         if self.completed:
             size += 1 if self.before < 0 else 2
         if self.released:
             size += 1
         return size
 
-    def entries(self, zero: int) -> list[Entry]:
+    def entries(self, zero: int, journal: str) -> list[Entry]:
         """Return the events that were not told, with their times from `zero` on."""
         found = []
         if self.dequeued:
@@ -119,6 +126,8 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
             found.append(Entry(_CREATED, self.activated - zero))
         if self.started:
             found.append(Entry(_STARTED, self.started - zero, None, _OWN))
+        if self.recorded:
+            found.append(_write(self.wrote, self.recorded - zero, journal, self.index))
         if self.completed:
             at, took = self.completed - zero, self.completed - self.started
             record = (_RECORD, f"{self.index}:{self.count}")
@@ -139,6 +148,7 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True):
         key: the activity's idempotency key.
         ended: 0 until its result was journaled.
         index, count: the journal record that holds its result.
+        wrote: as in `TurnNote`, of that record; its event is one of the turn's span.
         told: the recorder has been given how it began.
     """
 
@@ -149,6 +159,7 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True):
     attempts: int = 1
     index: int = 0
     count: int = 0
+    wrote: tuple[int, int] | None = None
     told: bool = False
 
     def span_id(self, above: str) -> str:
@@ -214,6 +225,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
         turn: what the turn tells, where the span is that of a message.
         sealed: it takes no more notes; what happens from now on belongs into another draft.
         events: how many it holds that were not told, once that was counted.
+        journal: container and id of a journal record's document, to be formatted with its index.
     """
 
     trace_id: str
@@ -232,6 +244,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
     sent: list[SentNote] = msgspec.field(default_factory=list)
     sealed: bool = False
     events: int = 0
+    journal: str = ""
 
     @classmethod
     def of(cls, event: Event) -> Draft:
@@ -266,10 +279,13 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
             if turn.released and turn.completed and not turn.told:
                 # Nearly always: it has told everything, and at once.
                 size += (6 if turn.before < 0 else 7) + (1 if turn.activated else 0)
+                size += 1 if turn.recorded else 0
             else:
                 size += turn.size
         for activity in self.activities:
-            size += (0 if activity.told else 2) + (1 if activity.ended else 0)
+            size += 0 if activity.told else 2
+            if activity.ended:
+                size += 1 if activity.wrote is None else 2
         return size
 
     def seal(self) -> None:
@@ -304,19 +320,25 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
             began,
             self.epoch_ns,
             self.message,
+            journal=self.journal,
         )
 
     def spelled_out(self) -> list[SpanLog]:
         """Return its events, with a log for each span."""
         zero, start_us = self._zero(self.began)
         logs = []
-        entries = [] if self.turn is None else self.turn.entries(zero)
+        entries = [] if self.turn is None else self.turn.entries(zero, self.journal)
         entries += [
             Entry(code, at - zero, duration, refs, more)
             for code, at, duration, refs, more in self.notes
         ]
         entries += [sent.entry(zero) for sent in self.sent if sent.code]
-        if self.notes or self.sent:
+        entries += [
+            _write(activity.wrote, activity.ended - zero, self.journal, activity.index)
+            for activity in self.activities
+            if activity.ended and activity.wrote is not None
+        ]
+        if self.notes or self.sent or self.activities:
             entries.sort(key=_after)
         if entries:
             logs.append(
@@ -382,6 +404,13 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
 def spelled_out(drafts: Iterable[Draft]) -> list[SpanLog]:
     """Return the events of drafts, with a log for each span."""
     return [log for draft in drafts for log in draft.spelled_out()]
+
+
+def _write(wrote: tuple[int, int] | None, after: int, journal: str, index: int) -> Entry:
+    """Return the event that a journal record was written."""
+    code, took = wrote or (0, 0)
+    document = (_DOCUMENT, journal.format(index))
+    return Entry(code, after, took, (document,), More(journal.partition("/")[0], 0))
 
 
 def _after(entry: Entry) -> int:

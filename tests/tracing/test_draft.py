@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actors import Message
 from actors.failure import Failure
-from actors.journal import EntryType, JournalEntry, JournalRecord
+from actors.journal import EntryType, JournalEntry, JournalRecord, record_id
 from actors.telemetry import ActivityReporter, TurnSpan
 from storage.memory import MemoryContainer
 from tests.builders import TRACE
@@ -20,10 +20,11 @@ from tracing.containers import TRACE_EVENTS
 from tracing.draft import MAX_NOTES, Draft, spelled_out
 from tracing.registry import CODES
 
-STEPS = 13
+STEPS = 14
 """How many steps `Turn` has before its end, not counting its notes."""
 
 
+WROTE = (CODES["cosmosdb:write"], 7)
 FAILURE = Failure("OSError", "no", (), "f", retryable=True)
 
 
@@ -80,20 +81,24 @@ class Turn:
                 for note in range(self.notes):
                     self.span.emit("store:write", attempt=note)
             case 7:
+                self.activities[1].note.wrote = WROTE
                 self.activities[1].completed(1, record(1))
             case 8:
                 self.activities[0].retried(1, OSError())
                 self.activities[0].started(2)
             case 9:
+                self.activities[0].note.wrote = WROTE
                 self.activities[0].completed(2, record(2))
                 self.activities[2].failed(FAILURE, record(3))
             case 10:
+                turn.index, turn.count, turn.wrote, turn.recorded = 3, 1, WROTE, now
+            case 11:
                 codes = {self.sent.message_id: CODES["message:sent"]}
                 self.span.note_sent([self.sent], codes, [True], now, record(3))
-            case 11:
-                turn.index, turn.count, turn.before = 3, 1, 0
-                turn.completed = now
             case 12:
+                turn.before = 0
+                turn.completed = now
+            case 13:
                 turn.released = now
 
 
@@ -127,15 +132,26 @@ def test_whenever_the_writer_looks_each_event_is_told_once_and_as_it_would_have_
     whole, _ = told([False] * STEPS, notes, patient)
     found, tracer = told(looks, notes, patient)
     assert found == whole
-    assert len(found) == 21 + notes
+    assert len(found) == 24 + notes
     assert tracer.stats().buffered == 0
     assert tracer.stats().dropped == {}
+
+
+def test_the_writes_of_a_turns_records_are_events_of_its_span() -> None:
+    found, _ = told([False] * STEPS, 0, True)
+    writes = [event for event in found if event.type == "cosmosdb:write"]
+    assert [str(event.refs[0].id) for event in writes] == [
+        f"actor-journals/{record_id(index)}" for index in (1, 2, 3)
+    ]
+    assert {(e.span_id, e.name, e.attempt, e.duration_ns) for e in writes} == {
+        ("1" * 16, "actor-journals", 0, 7)
+    }
 
 
 def test_a_turn_with_more_to_tell_than_a_draft_holds_hands_it_on() -> None:
     found, _ = told([False] * STEPS, 3 * MAX_NOTES, True)
     assert [e.attempt for e in found if e.type == "store:write"] == list(range(3 * MAX_NOTES))
-    assert len(found) == 21 + 3 * MAX_NOTES
+    assert len(found) == 24 + 3 * MAX_NOTES
 
 
 def test_what_is_told_of_a_turn_after_its_end_is_told_as_well() -> None:
