@@ -6,6 +6,7 @@ only step that counts: whoever creates it owned the actor, everyone else conflic
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
@@ -23,6 +24,7 @@ from storage import (
     Joinable,
     NotFound,
     Query,
+    StorageError,
     Unavailable,
     Where,
     Write,
@@ -168,8 +170,16 @@ class Along:
             together = joined(document, *self._prepare())
         if together is None:
             await document
-        else:
-            _, *self.done = await together
+            return
+        write = together.start()
+        try:
+            _, *self.done = await asyncio.shield(write)
+        except asyncio.CancelledError as cancelled:
+            # It is done all the same: what follows from it must not be left out.
+            try:
+                _, *self.done = await write
+            except StorageError:
+                raise cancelled from None
 
 
 class Journal:

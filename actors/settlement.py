@@ -17,7 +17,7 @@ from actors.runtime import ActorRuntime
 from actors.state import Fold
 from actors.telemetry import TurnSpan, document_ref, journal_ref, workflow_span
 from actors.turn import Turn
-from storage import at_once
+from storage import Joinable, at_once
 from tracing import TraceWriter
 from tracing.spanlog import OWN_MESSAGE
 
@@ -71,7 +71,10 @@ class Settlement:
             coming = len(turn.log.buffer) + 1
             if lease.message.metadata.reply or self._runtime.snapshot_is_due(fold, coming):
                 return ()
-            release = self._releasing(lease, self._queue.ack(lease))
+            release = self._release_of(lease, self._queue.ack(lease))
+            if not isinstance(release, Joinable):
+                return ()
+            self._given_up.add(lease.token)
             if not turn.unsent:
                 return (release,)
             return (self._runtime.delivery(turn.unsent, self._archive), release)
@@ -207,11 +210,11 @@ class Settlement:
 
     async def _release(self, lease: Lease, settle: Awaitable[bool]) -> None:
         """Give up the lock and settle the lease, in one round to the store."""
-        await self._releasing(lease, settle)
-
-    def _releasing(self, lease: Lease, settle: Awaitable[bool]) -> Awaitable[list[Any]]:
-        """Return the write that gives up the lock and settles the lease."""
         self._given_up.add(lease.token)
+        await self._release_of(lease, settle)
+
+    def _release_of(self, lease: Lease, settle: Awaitable[bool]) -> Awaitable[list[Any]]:
+        """Return the write that gives up the lock and settles the lease."""
         # The lock first: whoever leases the actor's next message must find it free.
         release = self._runtime.locks.release(lease.message.actor_id, self._worker_id)
         return at_once(release, settle)

@@ -27,6 +27,10 @@ class Joinable(Generic[T]):
     __slots__ = ()
 
     def __await__(self) -> Generator[Any, None, T]:
+        return self.start().__await__()
+
+    def start(self) -> asyncio.Future[T]:
+        """Have it done; a cancelled future changes nothing of that."""
         raise NotImplementedError
 
     def join(self, others: Sequence[Awaitable[Any]]) -> Joinable[list[Any]] | None:

@@ -6,7 +6,7 @@ All it has in common with the others are the ports. When it has ended, its calls
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -237,8 +237,8 @@ class _MortalWork(SqliteWork[Any]):
         self._process = process
         self._step = step
 
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._called().__await__()
+    def start(self) -> asyncio.Future[Any]:
+        return asyncio.ensure_future(self._called())
 
     async def _called(self) -> Any:
         await self._process.reached(self._step, after=False)

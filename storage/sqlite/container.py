@@ -179,6 +179,8 @@ class SqliteContainer:
                 for write, row in zip(writes, rows, strict=True)
             ]
 
+        for write in writes:
+            self._operations["create" if write.if_etag is None else "replace"] += 1
         self._writes += len(writes)
         try:
             return await self._write("write_many", do_all)
@@ -188,7 +190,6 @@ class SqliteContainer:
     def _do(
         self, connection: sqlite3.Connection, write: Write, row: _NewRow
     ) -> Document | StorageError:
-        self._operations["create" if write.if_etag is None else "replace"] += 1
         try:
             if write.if_etag is None:
                 return self._create(connection, write.body, row)

@@ -294,4 +294,7 @@ def _settle(jobs: list[_Job[Any]]) -> None:
         elif job.finish is None:
             job.future.set_result(job.result)
         else:
-            job.future.set_result(job.finish(job.result))
+            try:
+                job.future.set_result(job.finish(job.result))
+            except Exception as error:  # it is the caller's: others of the batch must not wait
+                job.future.set_exception(error)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from storage.errors import StorageError
@@ -36,9 +37,8 @@ class SqliteWork(Joinable[T]):
         self._finish = finish
         self._atomic = atomic
 
-    def __await__(self) -> Generator[Any, None, T]:
-        done = self._database.submit(self._function, finish=self._finish, atomic=self._atomic)
-        return done.__await__()
+    def start(self) -> asyncio.Future[T]:
+        return self._database.submit(self._function, finish=self._finish, atomic=self._atomic)
 
     def join(self, others: Sequence[Awaitable[Any]]) -> SqliteWork[list[Any]] | None:
         works: list[SqliteWork[Any]] = [self]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,39 @@ async def test_a_commit_that_fails_leaves_nothing_of_a_turns_end_and_is_tried_ag
     assert worker.stats().abandoned == 0
     assert await state(shared, "Clerk/1") == {"filed": "a"}
     assert await state(shared, "Archivist/1") == {"kept": ["a"]}
+
+
+async def test_a_turn_that_is_cancelled_while_its_end_is_written_has_ended(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, begun, go_on = Database._commit, threading.Event(), threading.Event()
+    slow = False
+
+    def held(self: Database, connection: sqlite3.Connection, batch: list[Any]) -> None:
+        if slow:
+            begun.set()
+            go_on.wait(10)
+        commit(self, connection, batch)
+
+    async def from_now_on() -> None:
+        nonlocal slow
+        slow = True
+
+    monkeypatch.setattr(Database, "_commit", held)
+    await shared.runtime.send("Clerk/1", "file", {"paper": "a"})
+    meanwhile.append(from_now_on)
+    worker = worker_of(shared, grace_seconds=0.0)
+    task = asyncio.create_task(worker.run())
+    await asyncio.to_thread(begun.wait, 10)
+    worker.stop()
+    await asyncio.sleep(0.05)
+    slow = False
+    go_on.set()
+    await task
+    stats = worker.stats()
+    assert (stats.handled, stats.abandoned) == (1, 0)
+    assert len(await shared.queue.peek("Archivist/1", limit=9)) == 1
+    assert await shared.queue.peek("Clerk/1", limit=9) == []
 
 
 async def test_a_lease_that_ended_with_its_turn_is_not_said_to_have_run_out(

@@ -146,6 +146,19 @@ async def test_a_result_is_mapped_when_it_is_durable(two: tuple[Container, Conta
     ]
 
 
+async def test_a_result_that_cannot_be_mapped_is_its_callers_error_alone(
+    two: tuple[Container, Container],
+) -> None:
+    things, others = two
+    done = await asyncio.gather(
+        mapped(things.create(FIRST), lambda made: 1 // 0),
+        others.create(FIRST),
+        things.create(SECOND),
+        return_exceptions=True,
+    )
+    assert [type(each).__name__ for each in done] == ["ZeroDivisionError", "Document", "Document"]
+
+
 async def test_only_writes_to_one_file_are_joined(
     two: tuple[Container, Container], request: pytest.FixtureRequest
 ) -> None:
