@@ -197,7 +197,8 @@ async def test_a_turn_that_is_cancelled_while_its_end_is_written_has_ended(
     task = asyncio.create_task(worker.run())
     await asyncio.to_thread(begun.wait, 10)
     worker.stop()
-    await asyncio.sleep(0.05)
+    # It looks whether it is to stop when it has waited for the queue, and cancels what runs.
+    await asyncio.sleep(0.5)
     slow = False
     go_on.set()
     await task
