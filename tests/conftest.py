@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import pytest
 
 from loomweb import wiring
 from loomweb.config import load_config
+from storage.sqlite import Database
 from tests.cosmos_server import KEY, cosmos_server
 from tests.redis_server import redis_server
 from tracing import TraceWriter
@@ -36,6 +38,22 @@ class ManualClock:
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture
+def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Holds the number of jobs of every commit to an embedded file that wrote something."""
+    found: list[int] = []
+    commit = Database._commit
+
+    def counted(self: Database, connection: sqlite3.Connection, batch: list[Any]) -> None:
+        before = connection.total_changes
+        commit(self, connection, batch)
+        if connection.total_changes > before:
+            found.append(len(batch))
+
+    monkeypatch.setattr(Database, "_commit", counted)
+    return found
 
 
 @contextmanager

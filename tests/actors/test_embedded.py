@@ -45,22 +45,6 @@ async def shared(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Shared]:
         yield await Shared.over(queue, locks, clock)
 
 
-@pytest.fixture
-def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Holds the number of jobs of every commit that wrote something."""
-    found: list[int] = []
-    commit = Database._commit
-
-    def counted(self: Database, connection: sqlite3.Connection, batch: list[Any]) -> None:
-        before = connection.total_changes
-        commit(self, connection, batch)
-        if connection.total_changes > before:
-            found.append(len(batch))
-
-    monkeypatch.setattr(Database, "_commit", counted)
-    return found
-
-
 def worker_of(shared: Shared, **options: float) -> ActorWorker:
     return ActorWorker(
         *(shared.runtime, shared.queue, (Clerk, Archivist), ActivityExecutor()),

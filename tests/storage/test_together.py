@@ -184,16 +184,8 @@ async def test_one_write_alone_is_not_joined(two: tuple[Container, Container]) -
 
 
 async def test_joined_writes_are_one_commit_however_many(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, commits: list[int]
 ) -> None:
-    commits = []
-    commit = Database._commit
-
-    def counted(self: Database, connection: sqlite3.Connection, batch: list[Any]) -> None:
-        commits.append(len(batch))
-        commit(self, connection, batch)
-
-    monkeypatch.setattr(Database, "_commit", counted)
     store = SqliteStore(Database(tmp_path / "one.db"))
     things = await store.container(THINGS)
     commits.clear()
