@@ -382,8 +382,8 @@ class ActorWorker:
         # A queue that forgot that a message was handled offers it as if for the first time.
         since_ns = 0 if self._queue.forgets else leased_ns
         # Workers of an earlier version on the same file count attempts alone.
-        known = lease.again or lease.attempt > 1
-        if not known and not fold.may_have_ended(message.message_id, since_ns):
+        again = lease.again or lease.attempt > 1
+        if not again and not fold.may_have_ended(message.message_id, since_ns):
             return None
         records = await self._runtime.state_store.of_message(message.actor_id, message.message_id)
         if records and records[-1].ends_turn:

@@ -92,6 +92,10 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
     @property
     def size(self) -> int:
         """How many events it holds that were not told."""
+        if self.released and self.completed and not self.told:
+            # Nearly always: it has told everything, and at once.
+            size = (6 if self.before < 0 else 7) + (1 if self.activated else 0)
+            return size if self.wrote is None else size + 1
         size = -self.told
         if self.dequeued:
             size += 1
@@ -101,7 +105,7 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
             size += 1
         if self.started:
             size += 1
-        if self.recorded:
+        if self.recorded and self.wrote is not None:
             size += 1
         if self.completed:
             size += 1 if self.before < 0 else 2
@@ -126,7 +130,7 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
             found.append(Entry(_CREATED, self.activated - zero))
         if self.started:
             found.append(Entry(_STARTED, self.started - zero, None, _OWN))
-        if self.recorded:
+        if self.recorded and self.wrote is not None:
             found.append(_write(self.wrote, self.recorded - zero, journal, self.index))
         if self.completed:
             at, took = self.completed - zero, self.completed - self.started
@@ -274,14 +278,8 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
         size = len(self.notes)
         for sent in self.sent:
             size += (1 if sent.code else 0) + (1 if sent.enqueued else 0)
-        turn = self.turn
-        if turn is not None:
-            if turn.released and turn.completed and not turn.told:
-                # Nearly always: it has told everything, and at once.
-                size += (6 if turn.before < 0 else 7) + (1 if turn.activated else 0)
-                size += 1 if turn.recorded else 0
-            else:
-                size += turn.size
+        if self.turn is not None:
+            size += self.turn.size
         for activity in self.activities:
             size += 0 if activity.told else 2
             if activity.ended:
@@ -406,9 +404,9 @@ def spelled_out(drafts: Iterable[Draft]) -> list[SpanLog]:
     return [log for draft in drafts for log in draft.spelled_out()]
 
 
-def _write(wrote: tuple[int, int] | None, after: int, journal: str, index: int) -> Entry:
+def _write(wrote: tuple[int, int], after: int, journal: str, index: int) -> Entry:
     """Return the event that a journal record was written."""
-    code, took = wrote or (0, 0)
+    code, took = wrote
     document = (_DOCUMENT, journal.format(index))
     return Entry(code, after, took, (document,), More(journal.partition("/")[0], 0))
 

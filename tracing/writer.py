@@ -171,8 +171,7 @@ class TraceWriter:
                         continue
                     draft = draft.so_far()
                 else:
-                    draft.sealed = True
-                    draft.events = draft.size
+                    draft.seal()
             if draft.events > left:
                 self._dropped["overflow"] += draft.events
             elif draft.events:
