@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 import secrets
@@ -70,10 +69,11 @@ class RedisQueue:
 
     async def close(self) -> None:
         """Stop listening. The server is closed by whoever opened it."""
-        if self._listener is not None:
-            self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
+        listener = self._listener
+        while listener is not None and not listener.done():
+            # More than once: while it connects, the client takes a cancellation for a time-out.
+            listener.cancel()
+            await asyncio.wait([listener], timeout=0.1)
 
     async def enqueue(self, messages: Sequence[Message], *, delay: float = 0.0) -> list[bool]:
         added: list[bool] = []
