@@ -107,7 +107,7 @@ class ActorWorker:
         self._running: dict[asyncio.Task[None], Lease] = {}
         self._finished = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._queue_down = False
+        self._queue_down = self._found_all = False
         self._unmatched = Unmatched()
         self._handled = self._failed = self._abandoned = self._expired = 0
 
@@ -151,8 +151,10 @@ class ActorWorker:
             await self._finished.wait()
             return
         asked_ns = time.monotonic_ns()
+        waits, self._found_all = self._found_all, False
+        ask = partial(self._queue.wait, IDLE_WAIT) if waits else self._queue.lease
         try:
-            leases = await self._queue.lease(
+            leases = await ask(
                 tuple(self._types),
                 limit=free,
                 seconds=self._lease_seconds,
@@ -164,12 +166,16 @@ class ActorWorker:
         if self._queue_down:
             self._queue_down = False
             logger.warning("the queue answers again")
+        if self._stopping.is_set():
+            for lease in leases:
+                await self._give_back(lease, 0.0)
+            return
         for lease in leases:
             task = asyncio.create_task(self._guarded(lease, asked_ns), name=lease.message.actor_id)
             self._running[task] = lease
             task.add_done_callback(self._done)
-        if len(leases) < free:
-            await self._queue.wait(IDLE_WAIT)
+        # After a wait that leased nothing, it has to be asked.
+        self._found_all = len(leases) < free and bool(leases or not waits)
 
     async def _sit_out(self, error: StorageError) -> None:
         """Wait for a queue that does not answer; told once, however long that takes."""

@@ -6,7 +6,7 @@ All it has in common with the others are the ports. When it has ended, its calls
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +28,7 @@ from actors.archive import MESSAGE_ARCHIVE
 from actors.deadletters import DEAD_LETTERS
 from actors.inbox import ACTOR_EVENTS, Inbox
 from actors.journal import ACTOR_JOURNALS
+from actors.queues import Lease
 from actors.stores import ACTOR_STATES, CosmosStateStore
 from storage import Container, StorageError, Store, Unavailable
 from storage.memory import MemoryStore
@@ -164,12 +165,13 @@ class Process:
     def _is_at_rest(self) -> bool:
         return self._resting and not self._worker.stats().running
 
-    async def rest(self, seconds: float) -> None:
+    async def rest(self, within: float, types: Collection[str], **_: Any) -> list[Lease]:
         """Stand for the queue's `wait`: until it is told to look again."""
         self._resting = True
         await self._poked.wait()
         self._poked.clear()
         self._resting = False
+        return []
 
     def may_lease(self) -> bool:
         self._turns -= 1

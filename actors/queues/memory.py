@@ -292,15 +292,24 @@ class MemoryQueue:
         entries = [] if box is None else box.in_order(self._clock())
         return [entry.message for entry in entries[:limit]]
 
-    async def wait(self, seconds: float) -> None:
+    async def wait(
+        self,
+        within: float,
+        actor_types: Collection[str],
+        *,
+        limit: int,
+        seconds: float,
+        owner: str | None = None,
+    ) -> list[Lease]:
         try:
             # Not in step: of workers that look one after the other, the first would get it all.
             pause = 0.05 * random.uniform(0.5, 1)  # noqa: S311 - no secret
-            async with asyncio.timeout(min(seconds, pause)):
+            async with asyncio.timeout(min(within, pause)):
                 await self._changed.wait()
         except TimeoutError:
-            return
+            return []
         self._changed.clear()
+        return []
 
     def _mailbox(self, actor_id: str, box: _Mailbox) -> Mailbox:
         head = next(iter(box.in_order(self._clock())), None)

@@ -227,6 +227,17 @@ class MessageQueue(Protocol):
         Delayed ones are left out.
         """
 
-    async def wait(self, seconds: float) -> None:
-        """Return when something may be ready that the last lease did not find, at the latest after
-        `seconds`."""
+    async def wait(
+        self,
+        within: float,
+        actor_types: Collection[str],
+        *,
+        limit: int,
+        seconds: float,
+        owner: str | None = None,
+    ) -> list[Lease]:
+        """Return when something may be ready that the last lease of these types did not find.
+
+        That is after `within` seconds at the latest. Where the step that makes it ready can lease
+        it too, as `lease` does, that is returned; else nothing is.
+        """

@@ -7,13 +7,14 @@ one index look-up per actor, however many messages wait.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import secrets
 import sqlite3
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeVar
+from functools import partial
 
 import msgspec
 
@@ -21,9 +22,7 @@ from actors.locks import SqliteLocks
 from actors.message import Message
 from actors.queues import sqlite_mailboxes
 from actors.queues.port import DEDUPE_SECONDS, Depth, Lease, Mailbox, MailboxState, Tally
-from storage.sqlite import Database, SqliteWork
-
-T = TypeVar("T")
+from storage.sqlite import Database, Job, SqliteWork
 
 POLL_SECONDS = 0.25
 """Another process may enqueue; this one looks at least this often while it waits."""
@@ -85,9 +84,29 @@ _ADD = (
     "INSERT OR IGNORE INTO queue_messages"
     " (message_id, actor_id, priority, visible_at, enqueued_at, body) VALUES (?, ?, ?, ?, ?, ?)"
 )
-_HEAD = "SELECT seq, attempts, leases, enqueued_at, body FROM queue_messages WHERE state = 0"
+_LEASED = (
+    "UPDATE queue_messages SET attempts = attempts + 1, leases = leases + 1 WHERE {}"
+    " RETURNING seq, attempts, leases, enqueued_at, body"
+)
+_LEASE_PARKED = _LEASED.format("state = 0 AND seq = ?")
+_LEASE_HEAD = _LEASED.format(
+    "seq = (SELECT seq FROM queue_messages WHERE state = 0 AND actor_id = ? AND visible_at <= ?"
+    " ORDER BY priority, seq LIMIT 1)"
+)
+_SETTLE = (
+    "UPDATE queue_messages SET {} WHERE seq = ? AND EXISTS (SELECT 1 FROM queue_mailboxes"
+    " WHERE actor_id = ? AND token = ? AND next_at > ?)"
+)
+"""Changes a message that is leased still, for `_held`."""
+# The row stays without its body for the dedupe window.
+_ACK = _SETTLE.format("state = 1, visible_at = ?, body = NULL")
+_PUT_ASIDE = _SETTLE.format("state = 2")
 _FORGET = "DELETE FROM queue_messages WHERE message_id = ? AND state = 1 AND visible_at <= ?"
 """An id that is known no longer may still have its row."""
+
+
+_Taken = tuple[bytes, int, str, int, bool, bool]
+"""A message's body, and the further fields of its lease."""
 
 
 class SqliteQueue:
@@ -109,8 +128,14 @@ class SqliteQueue:
         self._database = database
         self._locks = locks
         self._clock = clock
-        self._changed = asyncio.Event()
         self._acks = 0
+        self._standing = threading.Lock()
+        """Of the three below: the writer thread looks for whoever waits in the event loop."""
+        self._waiting: list[tuple[tuple[str, ...], Job[list[Lease]]]] = []
+        self._made_ready: Counter[str] = Counter()
+        """How often a message of a type became ready in this process."""
+        self._seen: dict[tuple[str, ...], int] = {}
+        """How many of those the last lease of some types saw."""
 
     async def open(self) -> None:
         """Create the tables where they are missing."""
@@ -185,89 +210,138 @@ class SqliteQueue:
                         " WHERE token IS NULL AND held = 0",
                         mailbox,
                     )
+                    if row[3] <= now:
+                        self._ready(mailbox[1])
             return added
 
-        return SqliteWork(self._database, insert, self._noticed)
+        return SqliteWork(self._database, insert)
 
     async def lease(
         self, actor_types: Collection[str], *, limit: int, seconds: float, owner: str | None = None
     ) -> list[Lease]:
+        take = self._taking(tuple(actor_types), limit, seconds, owner)
+        return await self._database.submit(take, finish=_leases)
+
+    async def wait(
+        self,
+        within: float,
+        actor_types: Collection[str],
+        *,
+        limit: int,
+        seconds: float,
+        owner: str | None = None,
+    ) -> list[Lease]:
+        """As the port says: leases in the transaction that makes a message ready, if this process
+        writes one."""
+        types = tuple(actor_types)
+        job = self._database.prepare(self._taking(types, limit, seconds, owner), _leases)
+        with self._standing:
+            if self._readied(types) != self._seen.get(types):
+                return []
+            self._waiting.append((types, job))
+        # Not in step: of processes that look one after the other, the first would get it all.
+        pause = min(within, POLL_SECONDS * random.uniform(0.5, 1))  # noqa: S311 - no secret
+        timer = job.loop.call_later(pause, self._give_up, job)
+        try:
+            return await job.future
+        finally:
+            timer.cancel()
+            self._give_up(job)
+
+    def _give_up(self, job: Job[list[Lease]]) -> None:
+        """Wait no longer, unless the transaction is being written."""
+        with self._standing:
+            for at, (_, waiting) in enumerate(self._waiting):
+                if waiting is job:
+                    del self._waiting[at]
+                    if not job.future.done():
+                        job.future.set_result([])
+                    return
+
+    def _ready(self, actor_type: str) -> None:
+        """Have a message of this type that is ready from now on leased, if someone waits for it.
+
+        Only within a `write` function.
+        """
+        with self._standing:
+            self._made_ready[actor_type] += 1
+            for at, (types, job) in enumerate(self._waiting):
+                if actor_type in types:
+                    del self._waiting[at]
+                    self._database.do_last(job)
+                    return
+
+    def _readied(self, types: tuple[str, ...]) -> int:
+        return sum(self._made_ready[name] for name in types)
+
+    def _taking(
+        self, types: tuple[str, ...], limit: int, seconds: float, owner: str | None
+    ) -> Callable[[sqlite3.Connection], list[_Taken]]:
+        return partial(self._take, types, limit, seconds, owner, secrets.token_hex(8))
+
+    def _take(
+        self,
+        types: tuple[str, ...],
+        limit: int,
+        seconds: float,
+        owner: str | None,
+        nonce: str,
+        connection: sqlite3.Connection,
+    ) -> list[_Taken]:
+        """Lease what is ready, within a transaction."""
         now = self._now()
         until = now + int(seconds * 1e6)
-        types = tuple(actor_types)
+        self._seen[types] = self._readied(types)
         marks = ",".join("?" * len(types))
-        nonce = secrets.token_hex(8)
-
-        def take(connection: sqlite3.Connection) -> list[tuple[bytes, int, str, int, bool, bool]]:
-            taken = []
-            actors = connection.execute(
-                f"SELECT actor_id, wakes, parked FROM queue_mailboxes WHERE paused = 0 AND next_at <= ? AND +actor_type IN ({marks})"  # noqa: E501, S608 - marks are question marks; the plus keeps other indexes out
-                " ORDER BY next_at LIMIT ?",
-                (now, *types, limit),
+        taken = []
+        actors = connection.execute(
+            f"SELECT actor_id, wakes, parked FROM queue_mailboxes WHERE paused = 0 AND next_at <= ? AND +actor_type IN ({marks})"  # noqa: E501, S608 - marks are question marks; the plus keeps other indexes out
+            " ORDER BY next_at LIMIT ?",
+            (now, *types, limit),
+        ).fetchall()
+        for actor_id, wakes, parked in actors:
+            # A turn that is under way comes before any other message, whatever its priority.
+            head = (
+                connection.execute(_LEASE_PARKED, (parked,))
+                if parked is not None
+                else connection.execute(_LEASE_HEAD, (actor_id, now))
             ).fetchall()
-            for actor_id, wakes, parked in actors:
-                # A turn that is under way comes before any other message, whatever its priority.
-                head = (
-                    connection.execute(f"{_HEAD} AND seq = ?", (parked,))
-                    if parked is not None
-                    else connection.execute(
-                        f"{_HEAD} AND actor_id = ? AND visible_at <= ?"
-                        " ORDER BY priority, seq LIMIT 1",
-                        (actor_id, now),
-                    )
-                ).fetchone()
-                if head is None:
-                    _reschedule(connection, actor_id, now)
-                    continue
-                seq, attempts, before, enqueued_at, body = head
-                token = f"{seq}:{nonce}"
-                connection.execute(
-                    "UPDATE queue_messages SET attempts = attempts + 1, leases = leases + 1"
-                    " WHERE seq = ?",
-                    (seq,),
-                )
-                connection.execute(
-                    "UPDATE queue_mailboxes SET next_at = ?, token = ?, held = 0, since = ?"
-                    " WHERE actor_id = ?",
-                    (until, token, enqueued_at, actor_id),
-                )
-                locked = (
-                    self._locks is not None
-                    and owner is not None
-                    and self._locks.take(connection, actor_id, owner, seconds)
-                )
-                taken.append((body, attempts + 1, token, wakes, locked, before > 0))
-            return taken
-
-        taken = await self._database.write(take)
-        return [
-            Lease(sqlite_mailboxes.message_of(body), attempt, token, wakes, locked, again)
-            for body, attempt, token, wakes, locked, again in taken
-        ]
+            if not head:
+                _reschedule(connection, actor_id, now)
+                continue
+            ((seq, attempts, leases, enqueued_at, body),) = head
+            token = f"{seq}:{nonce}"
+            connection.execute(
+                "UPDATE queue_mailboxes SET next_at = ?, token = ?, held = 0, since = ?"
+                " WHERE actor_id = ?",
+                (until, token, enqueued_at, actor_id),
+            )
+            locked = (
+                self._locks is not None
+                and owner is not None
+                and self._locks.take(connection, actor_id, owner, seconds)
+            )
+            taken.append((body, attempts, token, wakes, locked, leases > 1))
+        return taken
 
     def ack(self, lease: Lease) -> SqliteWork[bool]:
         now = self._now()
         self._acks += 1
         purge = self._acks % _PURGE_EVERY == 0
 
-        def finish(connection: sqlite3.Connection) -> tuple[bool, bool]:
-            if not _holds(connection, lease, now):
-                return False, False
-            # The row stays without its body for the dedupe window.
-            connection.execute(
-                "UPDATE queue_messages SET state = 1, visible_at = ?, body = NULL WHERE seq = ?",
-                (now, _seq(lease)),
-            )
-            more = _reschedule(connection, lease.message.actor_id, now)
+        def finish(connection: sqlite3.Connection) -> bool:
+            if not connection.execute(_ACK, (now, *_held(lease, now))).rowcount:
+                return False
+            self._free(connection, lease, now)
             if purge:
                 connection.execute(
                     "DELETE FROM queue_messages WHERE seq IN (SELECT seq FROM queue_messages"
                     " WHERE state = 1 AND visible_at <= ? LIMIT ?)",
                     (now - _WINDOW, 4 * _PURGE_EVERY),
                 )
-            return True, more
+            return True
 
-        return SqliteWork(self._database, finish, self._freed)
+        return SqliteWork(self._database, finish)
 
     def nack(self, lease: Lease, *, delay: float = 0.0, count: bool = True) -> SqliteWork[bool]:
         now = self._now()
@@ -285,9 +359,11 @@ class SqliteQueue:
                 " failed = max(failed, ?) WHERE actor_id = ?",
                 (now + int(delay * 1e6), count, lease.message.actor_id),
             )
+            if not delay:
+                self._ready(lease.message.actor_type)
             return True
 
-        return SqliteWork(self._database, give_back, self._noticed)
+        return SqliteWork(self._database, give_back)
 
     def park(self, lease: Lease, *, seconds: float) -> SqliteWork[bool]:
         now = self._now()
@@ -306,23 +382,24 @@ class SqliteQueue:
                     *(_seq(lease), lease.message.actor_id),
                 ),
             )
+            self._ready(lease.message.actor_type)
             return True
 
-        return SqliteWork(self._database, put_down, self._noticed)
+        return SqliteWork(self._database, put_down)
 
     async def wake(self, actor_id: str) -> None:
         now = self._now()
-        await self._database.write(
-            lambda connection: (
-                connection.execute(
-                    "UPDATE queue_mailboxes SET wakes = wakes + 1,"
-                    " next_at = CASE WHEN parked IS NOT NULL AND held = 1 THEN ? ELSE next_at END"
-                    " WHERE actor_id = ?",
-                    (now, actor_id),
-                ).rowcount
+
+        def ready(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE queue_mailboxes SET wakes = wakes + 1,"
+                " next_at = CASE WHEN parked IS NOT NULL AND held = 1 THEN ? ELSE next_at END"
+                " WHERE actor_id = ?",
+                (now, actor_id),
             )
-        )
-        self._changed.set()
+            self._ready(actor_id.partition("/")[0])
+
+        await self._database.write(ready)
 
     async def pause(self, actor_id: str) -> None:
         actor_type = actor_id.partition("/")[0]
@@ -346,9 +423,9 @@ class SqliteQueue:
                 " (SELECT 1 FROM queue_messages WHERE state = 0 AND actor_id = ?1)",
                 (actor_id,),
             )
+            self._ready(actor_id.partition("/")[0])
 
         await self._database.write(open_again)
-        self._changed.set()
 
     async def paused(self, actor_id: str) -> bool:
         def look(connection: sqlite3.Connection) -> bool:
@@ -379,13 +456,13 @@ class SqliteQueue:
     def dead_letter(self, lease: Lease) -> SqliteWork[bool]:
         now = self._now()
 
-        def put_aside(connection: sqlite3.Connection) -> tuple[bool, bool]:
-            if not _holds(connection, lease, now):
-                return False, False
-            connection.execute("UPDATE queue_messages SET state = 2 WHERE seq = ?", (_seq(lease),))
-            return True, _reschedule(connection, lease.message.actor_id, now)
+        def put_aside(connection: sqlite3.Connection) -> bool:
+            if not connection.execute(_PUT_ASIDE, _held(lease, now)).rowcount:
+                return False
+            self._free(connection, lease, now)
+            return True
 
-        return SqliteWork(self._database, put_aside, self._freed)
+        return SqliteWork(self._database, put_aside)
 
     async def dead(self, message_id: str) -> Message | None:
         def find(connection: sqlite3.Connection) -> bytes | None:
@@ -486,34 +563,28 @@ class SqliteQueue:
             lambda connection: sqlite_mailboxes.peek(connection, actor_id, limit, now)
         )
 
-    async def wait(self, seconds: float) -> None:
-        try:
-            # Not in step: of processes that look one after the other, the first would get it all.
-            pause = POLL_SECONDS * random.uniform(0.5, 1)  # noqa: S311 - no secret
-            async with asyncio.timeout(min(seconds, pause)):
-                await self._changed.wait()
-        except TimeoutError:
-            return
-        self._changed.clear()
-
-    def _noticed(self, done: T) -> T:
-        """Wake whoever waits for a change that is durable now."""
-        self._changed.set()
-        return done
-
-    def _freed(self, done: tuple[bool, bool]) -> bool:
-        """The same of a mailbox that was freed, if it has a next message."""
-        held, more = done
-        if more:
-            self._changed.set()
-        return held
+    def _free(self, connection: sqlite3.Connection, lease: Lease, now: int) -> None:
+        """Let the mailbox of a lease that is settled go on to its next message."""
+        if _reschedule(connection, lease.message.actor_id, now):
+            self._ready(lease.message.actor_type)
 
     def _now(self) -> int:
         return int(self._clock() * 1e6)
 
 
+def _leases(taken: Sequence[_Taken]) -> list[Lease]:
+    return [
+        Lease(sqlite_mailboxes.message_of(body), attempt, token, wakes, locked, again)
+        for body, attempt, token, wakes, locked, again in taken
+    ]
+
+
 def _seq(lease: Lease) -> int:
     return int(lease.token.partition(":")[0])
+
+
+def _held(lease: Lease, now: int) -> tuple[int, str, str, int]:
+    return _seq(lease), lease.message.actor_id, lease.token, now
 
 
 def _holds(connection: sqlite3.Connection, lease: Lease, now: int) -> bool:
@@ -526,24 +597,26 @@ def _holds(connection: sqlite3.Connection, lease: Lease, now: int) -> bool:
 
 def _reschedule(connection: sqlite3.Connection, actor_id: str, now: int) -> bool:
     """Free the mailbox for its next message, or remove it when there is none; then False."""
+    if connection.execute(
+        "DELETE FROM queue_mailboxes WHERE actor_id = ?1 AND paused = 0 AND NOT EXISTS"
+        " (SELECT 1 FROM queue_messages WHERE state = 0 AND actor_id = ?1)",
+        (actor_id,),
+    ).rowcount:
+        return False
     head = connection.execute(
         "SELECT enqueued_at FROM queue_messages"
         " WHERE state = 0 AND actor_id = ? AND visible_at <= ? ORDER BY priority, seq LIMIT 1",
         (actor_id, now),
     ).fetchone()
-    next_at: int | None = now
-    if head is None:
-        next_at, since = connection.execute(
+    next_at, since = (
+        (now, *head)
+        if head is not None
+        else connection.execute(
             "SELECT min(visible_at), min(enqueued_at) FROM queue_messages"
             " WHERE state = 0 AND actor_id = ?",
             (actor_id,),
         ).fetchone()
-    else:
-        (since,) = head
-    if next_at is None:
-        connection.execute(
-            "DELETE FROM queue_mailboxes WHERE actor_id = ? AND paused = 0", (actor_id,)
-        )
+    )
     connection.execute(
         "UPDATE queue_mailboxes SET next_at = ?, since = ?, token = NULL, held = 0, failed = 0,"
         " parked = NULL WHERE actor_id = ?",

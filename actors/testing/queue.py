@@ -52,10 +52,18 @@ class HarnessQueue(MemoryQueue):
             raise RuntimeError(f"more than {MAX_TURNS:,} turns in one go: do they ever end?")
         return leases
 
-    async def wait(self, seconds: float) -> None:
+    async def wait(
+        self,
+        within: float,
+        actor_types: Collection[str],
+        *,
+        limit: int,
+        seconds: float,
+        owner: str | None = None,
+    ) -> list[Lease]:
         """Wait for the next thing to do, however long; end the worker when there is none."""
         if self._worker is None:
-            return
+            return []
         stats = self._worker.stats()
         upcoming = self.upcoming(stats.actor_types)
         first = upcoming.first
@@ -70,3 +78,4 @@ class HarnessQueue(MemoryQueue):
             self._worker.stop()
         else:
             await asyncio.sleep(pause)
+        return []

@@ -32,7 +32,12 @@ _READERS = 2
 
 
 @dataclass(slots=True)
-class _Job(Generic[T]):
+class Job(Generic[T]):
+    """A function to be run in a transaction, and the future of what `finish` makes of its result.
+
+    `finish` is called in the event loop, when the transaction is durable.
+    """
+
     function: Callable[[sqlite3.Connection], Any]
     finish: Callable[[Any], T] | None
     future: asyncio.Future[T]
@@ -62,6 +67,7 @@ class Database:
         self._writes: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._closed = False
+        self._last: list[Job[Any]] = []
         self.sequence = 0
         """Last number given out by `next_number`; of the writer thread alone."""
         self._threads = [threading.Thread(target=self._write_loop, name="sqlite-writer")]
@@ -99,15 +105,30 @@ class Database:
         finish: Callable[[Any], T] | None = None,
         atomic: bool = False,
     ) -> asyncio.Future[T]:
-        """Have a function run as `write` does, at once; return its result, when it is durable.
+        """Have a function run as `write` does, at once; return its result, when it is durable."""
+        return self._submit(self._writes, self.prepare(function, finish, atomic=atomic))
 
-        `finish` makes the result of what the function returns, in the event loop.
+    def prepare(
+        self,
+        function: Callable[[sqlite3.Connection], Any],
+        finish: Callable[[Any], T] | None = None,
+        *,
+        atomic: bool = False,
+    ) -> Job[T]:
+        """Return what `submit` would have done, to be done by `do_last`."""
+        loop = asyncio.get_running_loop()
+        return Job(function, finish, loop.create_future(), loop, atomic)
+
+    def do_last(self, job: Job[Any]) -> None:
+        """Do a prepared job in the transaction that is being written, after all else.
+
+        Only within a `write` function; also when that is undone or run twice, it is done once.
         """
-        return self._submit(self._writes, function, finish, atomic)
+        self._last.append(job)
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run `function` on a reading connection, which sees every acknowledged write."""
-        return await self._submit(self._reads, function, None, False)
+        return await self._submit(self._reads, self.prepare(function))
 
     def next_number(self) -> int:
         """Return the next number of the file-wide sequence. Only within a `write` function.
@@ -128,19 +149,11 @@ class Database:
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
 
-    def _submit(
-        self,
-        jobs: queue.SimpleQueue[Any],
-        function: Callable[[sqlite3.Connection], Any],
-        finish: Callable[[Any], T] | None,
-        atomic: bool,
-    ) -> asyncio.Future[T]:
+    def _submit(self, jobs: queue.SimpleQueue[Any], job: Job[T]) -> asyncio.Future[T]:
         if self._closed:
             raise Unavailable(f"{self._file} is closed")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        jobs.put(_Job(function, finish, future, loop, atomic))
-        return future
+        jobs.put(job)
+        return job.future
 
     def _make_ready(self) -> None:
         connection = self._connect()
@@ -185,7 +198,7 @@ class Database:
                 connection.close()
                 return
 
-    def _commit(self, connection: sqlite3.Connection, batch: list[_Job[Any]]) -> None:
+    def _commit(self, connection: sqlite3.Connection, batch: list[Job[Any]]) -> None:
         try:
             # A savepoint costs as much as a statement that writes, and is hardly ever needed.
             if not self._transact(connection, batch, _run):
@@ -193,6 +206,7 @@ class Database:
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            self._take_last(batch)
             for job in batch:
                 # Each caller gets an exception of its own: it will be raised there.
                 job.error = Unavailable(f"the transaction failed: {error}")
@@ -200,30 +214,39 @@ class Database:
     def _transact(
         self,
         connection: sqlite3.Connection,
-        batch: list[_Job[Any]],
-        run: Callable[[_Job[Any], sqlite3.Connection], bool],
+        batch: list[Job[Any]],
+        run: Callable[[Job[Any], sqlite3.Connection], bool],
     ) -> bool:
         """Run jobs in one transaction. False when one could not be undone: then none was done."""
         _when_free(connection, "BEGIN IMMEDIATE")
         (before,) = connection.execute("SELECT last FROM loom_sequence").fetchone()
         self.sequence = before
-        for job in batch:
-            done = run(job, connection)
+        at = 0
+        while at < len(batch) or self._take_last(batch):
+            done = run(batch[at], connection)
             if not connection.in_transaction:
                 # A full disk, for one. What follows would be written statement by statement.
                 raise sqlite3.OperationalError("it was rolled back")
             if not done:
                 connection.execute("ROLLBACK")
                 return False
+            at += 1
         if self.sequence != before:
             connection.execute("UPDATE loom_sequence SET last = ?", (self.sequence,))
         connection.execute("COMMIT")
         return True
 
+    def _take_last(self, batch: list[Job[Any]]) -> bool:
+        """Add to a batch what is to be done at its end, if anything."""
+        batch += self._last
+        found = bool(self._last)
+        self._last.clear()
+        return found
 
-def _take(jobs: queue.SimpleQueue[Any], most: int) -> tuple[list[_Job[Any]], bool]:
+
+def _take(jobs: queue.SimpleQueue[Any], most: int) -> tuple[list[Job[Any]], bool]:
     """Wait for one job, then take those that are there already. True when told to stop."""
-    batch: list[_Job[Any]] = []
+    batch: list[Job[Any]] = []
     item = jobs.get()
     while item is not _STOP:
         batch.append(item)
@@ -251,7 +274,7 @@ def _when_free(connection: sqlite3.Connection, statement: str) -> None:
         time.sleep(BUSY_POLL)
 
 
-def _run(job: _Job[Any], connection: sqlite3.Connection) -> bool:
+def _run(job: Job[Any], connection: sqlite3.Connection) -> bool:
     """Run a job. False when it is atomic, and ended in an error."""
     job.error = None
     try:
@@ -263,7 +286,7 @@ def _run(job: _Job[Any], connection: sqlite3.Connection) -> bool:
     return job.error is None or not job.atomic
 
 
-def _run_undoable(job: _Job[Any], connection: sqlite3.Connection) -> bool:
+def _run_undoable(job: Job[Any], connection: sqlite3.Connection) -> bool:
     """Run a job; undo it when it is atomic and ends in an error."""
     if job.atomic:
         connection.execute("SAVEPOINT job")
@@ -274,8 +297,8 @@ def _run_undoable(job: _Job[Any], connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _deliver(batch: list[_Job[Any]]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Job[Any]]] = {}
+def _deliver(batch: list[Job[Any]]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[Job[Any]]] = {}
     for job in batch:
         by_loop.setdefault(job.loop, []).append(job)
     for loop, jobs in by_loop.items():
@@ -285,7 +308,7 @@ def _deliver(batch: list[_Job[Any]]) -> None:
             continue
 
 
-def _settle(jobs: list[_Job[Any]]) -> None:
+def _settle(jobs: list[Job[Any]]) -> None:
     for job in jobs:
         if job.future.done():  # the caller was cancelled
             continue

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from actors import ActivityExecutor, Actor, ActorWorker, Message, handler
+from actors import ActivityExecutor, Actor, ActorWorker, Message, SqliteQueue, handler
 from actors.journal import EntryType, JournalEntry
 from storage import Unavailable
 from storage.sqlite import Database
@@ -90,8 +90,95 @@ async def test_what_a_turn_sends_is_there_when_its_record_is(
     commits.clear()
     await shared.runtime.send("Clerk/1", "file", {"paper": "a"})
     await work_off(shared)
-    assert len(commits) == 5
+    # What it sends is leased in the transaction that sends it.
+    assert len(commits) == 4
     assert await state(shared, "Archivist/1") == {"kept": ["a"]}
+
+
+async def until_it_waits(shared: Shared) -> None:
+    assert isinstance(shared.queue, SqliteQueue)
+    async with asyncio.timeout(10):
+        while not shared.queue._waiting:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_worker_that_waits_is_given_a_message_in_the_transaction_that_sends_it(
+    shared: Shared, commits: list[int]
+) -> None:
+    worker = worker_of(shared)
+    task = asyncio.create_task(worker.run())
+    await until_it_waits(shared)
+    commits.clear()
+    await shared.runtime.send("Archivist/1", "keep", {"paper": "a"})
+    async with asyncio.timeout(10):
+        while not worker.stats().handled:
+            await asyncio.sleep(0)
+    # What was sent with its lease; the record with the acknowledgement.
+    assert len(commits) == 2
+    worker.stop()
+    await task
+
+
+async def test_messages_of_other_types_wake_no_worker(shared: Shared, commits: list[int]) -> None:
+    waiting = asyncio.create_task(shared.queue.wait(30, ("Clerk",), limit=1, seconds=30))
+    assert await waiting == []  # nobody has leased yet: something may be there
+    assert await shared.queue.lease(("Clerk",), limit=1, seconds=30) == []
+    waiting = asyncio.create_task(shared.queue.wait(30, ("Clerk",), limit=1, seconds=30))
+    await until_it_waits(shared)
+    await shared.runtime.send("Archivist/1", "keep", {"paper": "a"})
+    assert not waiting.done()
+    await shared.runtime.send("Clerk/1", "file", {"paper": "a"})
+    (lease,) = await waiting
+    assert lease.message.actor_id == "Clerk/1"
+
+
+async def test_what_a_stopped_worker_is_given_it_gives_back_uncounted(shared: Shared) -> None:
+    worker = worker_of(shared)
+    task = asyncio.create_task(worker.run())
+    await until_it_waits(shared)
+    worker.stop()
+    await shared.runtime.send("Archivist/1", "keep", {"paper": "a"})
+    await task
+    assert worker.stats().handled == 0
+    (lease,) = await shared.queue.lease(("Archivist",), limit=9, seconds=30)
+    assert lease.attempt == 1
+
+
+class _FullDisk:
+    """A connection that can commit nothing."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if statement == "COMMIT":
+            raise sqlite3.OperationalError("database or disk is full")
+        return self._connection.execute(statement, *values)
+
+
+async def test_a_message_whose_transaction_fails_is_not_leased_in_it(
+    shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await shared.queue.lease(("Archivist",), limit=1, seconds=30) == []
+    waiting = asyncio.create_task(shared.queue.wait(30, ("Archivist",), limit=1, seconds=30))
+    await until_it_waits(shared)
+    commit = Database._commit
+
+    def failing(self: Database, connection: sqlite3.Connection, batch: list[Any]) -> None:
+        commit(self, _FullDisk(connection), batch)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "_commit", failing)
+        with pytest.raises(Unavailable):
+            await shared.runtime.send("Archivist/1", "keep", {"paper": "a"})
+        with pytest.raises(Unavailable):
+            await waiting
+    await shared.runtime.send("Archivist/1", "keep", {"paper": "a"})
+    worker = await work_off(shared)
+    assert worker.stats().handled == 1
 
 
 async def test_a_turn_whose_actor_has_moved_on_sends_nothing_and_is_not_acknowledged(

@@ -276,7 +276,7 @@ async def test_whoever_waits_elsewhere_is_told(redis_url: str) -> None:
                 leases = await there.lease(TYPES, limit=1, seconds=30)
                 if not leases:
                     # Within a worker it is a second; here nothing but a notice ends it in time.
-                    await there.wait(60)
+                    await there.wait(60, TYPES, limit=1, seconds=30)
             assert leases[0].message.message_type == f"m{number}"
             await there.ack(leases[0])
 
@@ -295,14 +295,14 @@ async def test_a_listener_comes_back_after_its_connection_broke(redis_url: str) 
         opened(redis_url, name) as here,
         opened(proxy.url, name) as there,
     ):
-        await there.wait(0.2)
+        await there.wait(0.2, TYPES, limit=1, seconds=30)
         await proxy.close()
         await proxy.listen()
         # Whatever was told meanwhile is not: it looks once when it listens again.
         await here.enqueue([message()])
         async with asyncio.timeout(20):
             while not await there.lease(TYPES, limit=1, seconds=30):
-                await there.wait(60)
+                await there.wait(60, TYPES, limit=1, seconds=30)
 
 
 async def test_nothing_is_left_of_what_was_handled_but_its_ids_for_a_day(

@@ -368,11 +368,13 @@ async def test_concurrent_consumers_never_share_an_actor(queue: MessageQueue) ->
 
 
 async def test_waiting_ends_when_something_arrives(queue: MessageQueue) -> None:
-    waiting = asyncio.create_task(queue.wait(30))
+    assert await lease_all(queue) == []
+    waiting = asyncio.create_task(queue.wait(30, TYPES, limit=100, seconds=30))
     await asyncio.sleep(0)
     await queue.enqueue([message()])
     async with asyncio.timeout(5):
-        await waiting
+        leases = await waiting
+    assert len(leases or await lease_all(queue)) == 1
 
 
 async def test_what_waits_is_counted_without_what_is_under_way(queue: MessageQueue) -> None:

@@ -206,15 +206,24 @@ class RedisQueue:
     async def peek(self, actor_id: str, *, limit: int) -> list[Message]:
         return [_message(body) for body in await self._server.run(_PEEK, actor_id, limit)]
 
-    async def wait(self, seconds: float) -> None:
+    async def wait(
+        self,
+        within: float,
+        actor_types: Collection[str],
+        *,
+        limit: int,
+        seconds: float,
+        owner: str | None = None,
+    ) -> list[Lease]:
         if self._listener is None:
             self._listener = asyncio.create_task(self._listen(), name="queue notices")
         try:
-            async with asyncio.timeout(min(seconds, max(self._next_due, 0.001))):
+            async with asyncio.timeout(min(within, max(self._next_due, 0.001))):
                 await self._changed.wait()
         except TimeoutError:
-            return
+            return []
         self._changed.clear()
+        return []
 
     async def _mailboxes(self, key: str, limit: int, begin: bytes, end: bytes) -> list[Mailbox]:
         return [
