@@ -62,13 +62,15 @@ class ActivityCalls:
             raise ActivityFailed(activity.name, failure.type, failure.message) from error
         finally:
             current_span.reset(outer)
-        record = await self._journal.append(
+        timed = None
+        if reporter is not None:
+            timed = reporter.note
+            timed.attempts = attempts
+        await self._journal.append(
             JournalEntry(
                 EntryType.ACTIVITY_COMPLETED,
                 {"seq": seq, "attempts": attempts, "idempotencyKey": key, "result": result},
             ),
-            timed=None if reporter is None else reporter.note,
+            timed=timed,
         )
-        if reporter is not None:
-            reporter.completed(attempts, record)
         return result

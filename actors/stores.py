@@ -65,7 +65,8 @@ class StateStore(Protocol):
     ) -> JournalRecord:
         """Append to the journal; raises `JournalConflict` like `Journal.append`.
 
-        With a `timed` the access is noted there, and is no event of the span by itself.
+        With a `timed` the record and its access are noted there, and no event of the span by itself
+        tells of it.
         """
 
     async def save(
@@ -152,7 +153,7 @@ class CosmosStateStore:
         along: Along | None = None,
         timed: Timed | None = None,
     ) -> JournalRecord:
-        started = time.monotonic_ns()
+        started = 0 if span is None else span.ticks()
         record = await self._journal.append(
             *(actor_id, expected_index, entries),
             message_id=message_id,
@@ -161,12 +162,13 @@ class CosmosStateStore:
             along=along,
         )
         if span is not None:
-            took = time.monotonic_ns() - started
+            now = span.ticks()
             if timed is None:
                 document = (document_ref(ACTOR_JOURNALS.name, record_id(record.index)),)
-                span.note(self._write_event, document, took, _OF_JOURNALS)
+                span.note(self._write_event, document, now - started, _OF_JOURNALS)
             else:
-                timed.wrote = (self._write_code, took)
+                timed.recorded, timed.wrote = now, (self._write_code, now - started)
+                timed.index, timed.count = record.index, len(entries)
         return record
 
     async def save(

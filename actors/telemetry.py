@@ -202,10 +202,6 @@ class TurnSpan(SpanEmitter):
                 )
             )
 
-    def note_activity(self, activity: ActivityNote) -> None:
-        """Emit what an activity of the turn tells; the rest is told by setting its fields."""
-        self._draft.activities.append(activity)
-
 
 def report_enqueued(tracer: TraceWriter, message: Message, at: int, run: Run | None = None) -> None:
     """Emit that a message was put into its actor's mailbox at that tick, and that its run began.
@@ -263,15 +259,16 @@ def workflow_span(tracer: TraceWriter | None, message: Message) -> SpanEmitter |
 class ActivityReporter:
     """Emits the events of one activity's span, below the span of the turn that asked for it.
 
-    Making one says that the activity was scheduled, and that its first attempt began.
+    Making one says that the activity was scheduled, and that its first attempt began; that its
+    result was journaled is told by its `note`.
     """
 
     __slots__ = ("_turn", "note")
 
     def __init__(self, turn: TurnSpan, name: str, key: str) -> None:
         self._turn = turn
-        self.note = ActivityNote(name, key, turn.ticks())
-        turn.note_activity(self.note)
+        self.note = note = ActivityNote(name, key, turn.ticks())
+        turn._draft.activities.append(note)
 
     @property
     def context(self) -> TraceContext:
@@ -286,13 +283,6 @@ class ActivityReporter:
     def started(self, attempt: int) -> None:
         """Emit that an attempt after the first began."""
         self._emit("activity:started", attempt=attempt)
-
-    def completed(self, attempts: int, record: JournalRecord) -> None:
-        """Emit that the result was journaled."""
-        activity = self.note
-        activity.attempts, activity.index = attempts, record.index
-        activity.count = len(record.entries)
-        activity.ended = self._turn.ticks()
 
     def failed(self, failure: Failure, record: JournalRecord) -> None:
         """Emit that the last attempt failed, which was journaled."""

@@ -157,12 +157,7 @@ class Turn:
             },
         )
         span = self._span
-        if span is None:
-            return await self._journal.append(completed, along)
-        record = await self._journal.append(completed, along, span.turn)
-        span.turn.index, span.turn.count = record.index, len(record.entries)
-        span.turn.recorded = span.ticks()
-        return record
+        return await self._journal.append(completed, along, None if span is None else span.turn)
 
     @property
     def outbox(self) -> list[Message]:

@@ -310,7 +310,7 @@ class ActorWorker:
             await self._queue.nack(lease, delay=BLOCKED_DELAY, count=False)
             return
         if span is not None:
-            span.turn.locked = span.ticks()
+            span.turn.locked = span.turn.dequeued if lease.locked else span.ticks()
         fold = await self._runtime.activate(message.actor_id, span)
         ended = await self._ended_before(fold, lease, leased_ns)
         if ended is not None:

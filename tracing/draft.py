@@ -150,7 +150,7 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True):
 
     Attributes:
         key: the activity's idempotency key.
-        ended: 0 until its result was journaled.
+        recorded: when its result was journaled; 0 until then.
         index, count: the journal record that holds its result.
         wrote: as in `TurnNote`, of that record; its event is one of the turn's span.
         told: the recorder has been given how it began.
@@ -159,7 +159,7 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True):
     name: str
     key: str
     began: int
-    ended: int = 0
+    recorded: int = 0
     attempts: int = 1
     index: int = 0
     count: int = 0
@@ -178,10 +178,10 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True):
         if not self.told:
             found.append(Entry(_SCHEDULED, self.began - zero, None, (key,)))
             found.append(Entry(_TRIED, self.began - zero, None, (key,), _FIRST))
-        if self.ended:
+        if self.recorded:
             refs = (key, (_RECORD, f"{self.index}:{self.count}"))
             more = More(attempt=self.attempts)
-            found.append(Entry(_DONE, self.ended - zero, self.ended - self.began, refs, more))
+            found.append(Entry(_DONE, self.recorded - zero, self.recorded - self.began, refs, more))
         return found
 
 
@@ -282,7 +282,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
             size += self.turn.size
         for activity in self.activities:
             size += 0 if activity.told else 2
-            if activity.ended:
+            if activity.recorded:
                 size += 1 if activity.wrote is None else 2
         return size
 
@@ -298,8 +298,8 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
         if self.turn is not None:
             part.turn = copy(self.turn)
             self.turn.told += self.turn.size
-        part.activities = [copy(each) for each in self.activities if each.ended or not each.told]
-        self.activities = [activity for activity in self.activities if not activity.ended]
+        part.activities = [copy(each) for each in self.activities if each.recorded or not each.told]
+        self.activities = [activity for activity in self.activities if not activity.recorded]
         for activity in self.activities:
             activity.told = True
         part.seal()
@@ -332,9 +332,9 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
         ]
         entries += [sent.entry(zero) for sent in self.sent if sent.code]
         entries += [
-            _write(activity.wrote, activity.ended - zero, self.journal, activity.index)
+            _write(activity.wrote, activity.recorded - zero, self.journal, activity.index)
             for activity in self.activities
-            if activity.ended and activity.wrote is not None
+            if activity.recorded and activity.wrote is not None
         ]
         if self.notes or self.sent or self.activities:
             entries.sort(key=_after)
@@ -354,8 +354,8 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
                 )
             )
         for activity in self.activities:
-            if activity.ended or not activity.told:
-                zero, start_us = self._zero(activity.ended if activity.told else activity.began)
+            if activity.recorded or not activity.told:
+                zero, start_us = self._zero(activity.recorded if activity.told else activity.began)
                 logs.append(
                     self._below(
                         activity.span_id(self.span_id),

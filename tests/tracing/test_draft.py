@@ -81,14 +81,13 @@ class Turn:
                 for note in range(self.notes):
                     self.span.emit("store:write", attempt=note)
             case 7:
-                self.activities[1].note.wrote = WROTE
-                self.activities[1].completed(1, record(1))
+                self.journaled(1, 1, now)
             case 8:
                 self.activities[0].retried(1, OSError())
                 self.activities[0].started(2)
             case 9:
-                self.activities[0].note.wrote = WROTE
-                self.activities[0].completed(2, record(2))
+                self.activities[0].note.attempts = 2
+                self.journaled(0, 2, now)
                 self.activities[2].failed(FAILURE, record(3))
             case 10:
                 turn.index, turn.count, turn.wrote, turn.recorded = 3, 1, WROTE, now
@@ -100,6 +99,10 @@ class Turn:
                 turn.completed = now
             case 13:
                 turn.released = now
+
+    def journaled(self, activity: int, index: int, at: int) -> None:
+        note = self.activities[activity].note
+        note.recorded, note.index, note.count, note.wrote = at, index, 1, WROTE
 
 
 def told(looks: Sequence[bool], notes: int, patient: bool) -> tuple[list[Event], TraceWriter]:
