@@ -34,7 +34,7 @@ from actors.settlement import LONGEST_PARK, Settlement
 from actors.state import Fold
 from actors.telemetry import SpanEmitter, TurnSpan
 from actors.turn import Turn
-from storage import StorageError
+from storage import StorageError, in_turn
 from tracing import TraceWriter
 from tracing.spanlog import OWN_MESSAGE
 
@@ -166,12 +166,10 @@ class ActorWorker:
         if self._queue_down:
             self._queue_down = False
             logger.warning("the queue answers again")
-        if self._stopping.is_set():
-            for lease in leases:
-                await self._give_back(lease, 0.0)
-            return
+        stopping = self._stopping.is_set()
         for lease in leases:
-            task = asyncio.create_task(self._guarded(lease, asked_ns), name=lease.message.actor_id)
+            work = self._give_back(lease, 0.0) if stopping else self._guarded(lease, asked_ns)
+            task = asyncio.create_task(work, name=lease.message.actor_id)
             self._running[task] = lease
             task.add_done_callback(self._done)
         # After a wait that leased nothing, it has to be asked.
@@ -286,8 +284,10 @@ class ActorWorker:
 
     async def _give_back(self, lease: Lease, delay: float) -> None:
         try:
-            await self._runtime.locks.release(lease.message.actor_id, self.worker_id)
-            await self._queue.nack(lease, delay=delay, count=False)
+            await in_turn(
+                self._runtime.locks.release(lease.message.actor_id, self.worker_id),
+                self._queue.nack(lease, delay=delay, count=False),
+            )
         except StorageError as error:
             logger.warning("a message of %s waits for its lease: %s", lease.message.actor_id, error)
 

@@ -7,6 +7,8 @@ one index look-up per actor, however many messages wait.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
 import secrets
 import sqlite3
@@ -15,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -22,6 +25,7 @@ from actors.locks import SqliteLocks
 from actors.message import Message
 from actors.queues import sqlite_mailboxes
 from actors.queues.port import DEDUPE_SECONDS, Depth, Lease, Mailbox, MailboxState, Tally
+from storage import Unavailable
 from storage.sqlite import Database, Job, SqliteWork
 
 POLL_SECONDS = 0.25
@@ -135,7 +139,7 @@ class SqliteQueue:
         self._made_ready: Counter[str] = Counter()
         """How often a message of a type became ready in this process."""
         self._seen: dict[tuple[str, ...], int] = {}
-        """How many of those the last lease of some types saw."""
+        """How many of those there were when a lease of some types found less than it might."""
 
     async def open(self) -> None:
         """Create the tables where they are missing."""
@@ -243,10 +247,16 @@ class SqliteQueue:
         pause = min(within, POLL_SECONDS * random.uniform(0.5, 1))  # noqa: S311 - no secret
         timer = job.loop.call_later(pause, self._give_up, job)
         try:
-            return await job.future
+            return await asyncio.shield(job.future)
+        except Unavailable:
+            # It is the sender's to tell; the next lease shows whether the store answers.
+            return []
+        except asyncio.CancelledError:
+            self._give_up(job)
+            job.future.add_done_callback(partial(self._hand_back, owner))
+            raise
         finally:
             timer.cancel()
-            self._give_up(job)
 
     def _give_up(self, job: Job[list[Lease]]) -> None:
         """Wait no longer, unless the transaction is being written."""
@@ -254,22 +264,36 @@ class SqliteQueue:
             for at, (_, waiting) in enumerate(self._waiting):
                 if waiting is job:
                     del self._waiting[at]
-                    if not job.future.done():
-                        job.future.set_result([])
+                    job.future.set_result([])
                     return
 
+    def _hand_back(self, owner: str | None, leased: asyncio.Future[list[Lease]]) -> None:
+        """Give back, uncounted, what was leased for someone who waits no longer."""
+        if leased.cancelled() or leased.exception() is not None:
+            return
+        for lease in leased.result():
+            back: list[SqliteWork[Any]] = [self.nack(lease, count=False)]
+            if self._locks is not None and owner is not None:
+                back.insert(0, self._locks.release(lease.message.actor_id, owner))
+            together = back[0].join(back[1:])
+            # Where that fails, the lease runs out.
+            with contextlib.suppress(Unavailable):
+                if together is not None:
+                    together.start().add_done_callback(asyncio.Future.exception)
+
     def _ready(self, actor_type: str) -> None:
-        """Have a message of this type that is ready from now on leased, if someone waits for it.
+        """Have a message of this type that is ready from now on leased by those who wait for it.
 
         Only within a `write` function.
         """
         with self._standing:
             self._made_ready[actor_type] += 1
-            for at, (types, job) in enumerate(self._waiting):
+            waiting, self._waiting = self._waiting, []
+            for types, job in waiting:
                 if actor_type in types:
-                    del self._waiting[at]
                     self._database.do_last(job)
-                    return
+                else:
+                    self._waiting.append((types, job))
 
     def _readied(self, types: tuple[str, ...]) -> int:
         return sum(self._made_ready[name] for name in types)
@@ -291,7 +315,6 @@ class SqliteQueue:
         """Lease what is ready, within a transaction."""
         now = self._now()
         until = now + int(seconds * 1e6)
-        self._seen[types] = self._readied(types)
         marks = ",".join("?" * len(types))
         taken = []
         actors = connection.execute(
@@ -299,6 +322,8 @@ class SqliteQueue:
             " ORDER BY next_at LIMIT ?",
             (now, *types, limit),
         ).fetchall()
+        if len(actors) < limit:
+            self._seen[types] = self._readied(types)
         for actor_id, wakes, parked in actors:
             # A turn that is under way comes before any other message, whatever its priority.
             head = (
@@ -374,15 +399,17 @@ class SqliteQueue:
             connection.execute(
                 "UPDATE queue_messages SET attempts = attempts - 1 WHERE seq = ?", (_seq(lease),)
             )
-            connection.execute(
+            ((next_at,),) = connection.execute(
                 "UPDATE queue_mailboxes SET next_at = CASE WHEN wakes = ? THEN ? ELSE ? END,"
-                " token = NULL, held = 1, failed = 0, parked = ? WHERE actor_id = ?",
+                " token = NULL, held = 1, failed = 0, parked = ? WHERE actor_id = ?"
+                " RETURNING next_at",
                 (
                     *(lease.wakes, now + int(seconds * 1e6), now),
                     *(_seq(lease), lease.message.actor_id),
                 ),
-            )
-            self._ready(lease.message.actor_type)
+            ).fetchall()
+            if next_at <= now:
+                self._ready(lease.message.actor_type)
             return True
 
         return SqliteWork(self._database, put_down)
@@ -596,7 +623,10 @@ def _holds(connection: sqlite3.Connection, lease: Lease, now: int) -> bool:
 
 
 def _reschedule(connection: sqlite3.Connection, actor_id: str, now: int) -> bool:
-    """Free the mailbox for its next message, or remove it when there is none; then False."""
+    """Free the mailbox for its next message, or remove it when there is none.
+
+    True when one may be delivered now.
+    """
     if connection.execute(
         "DELETE FROM queue_mailboxes WHERE actor_id = ?1 AND paused = 0 AND NOT EXISTS"
         " (SELECT 1 FROM queue_messages WHERE state = 0 AND actor_id = ?1)",
@@ -622,4 +652,4 @@ def _reschedule(connection: sqlite3.Connection, actor_id: str, now: int) -> bool
         " parked = NULL WHERE actor_id = ?",
         (_NEVER if next_at is None else next_at, since or 0, actor_id),
     )
-    return next_at is not None
+    return head is not None
