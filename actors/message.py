@@ -161,26 +161,16 @@ class Message(msgspec.Struct, frozen=True):
             meta["expiresAt"] = metadata.expires_ns // 1000
         if metadata.retry_of is not None:
             meta["retryOf"] = metadata.retry_of
-        body = {
+        return {
             "id": self.message_id,
             "messageId": self.message_id,
             "actorId": self.actor_id,
             "messageType": self.message_type,
             "correlationId": self.correlation_id,
             "payload": self.payload,
-            "trace": None,
+            "trace": None if trace is None else msgspec.to_builtins(trace),
             "metadata": meta,
         }
-        if trace is not None:
-            body["trace"] = span = {
-                "traceId": trace.trace_id,
-                "spanId": trace.span_id,
-                "parentSpanId": trace.parent_span_id,
-                "sampled": trace.sampled,
-            }
-            if trace.state:
-                span["state"] = trace.state
-        return body
 
     @classmethod
     def from_document(cls, body: Mapping[str, Any]) -> Message:

@@ -167,8 +167,7 @@ class CosmosStateStore:
                 document = (document_ref(ACTOR_JOURNALS.name, record_id(record.index)),)
                 span.note(self._write_event, document, now - started, _OF_JOURNALS)
             else:
-                timed.recorded, timed.wrote = now, (self._write_code, now - started)
-                timed.index, timed.count = record.index, len(entries)
+                timed.wrote = (self._write_code, started, now, record.index, len(entries))
         return record
 
     async def save(

@@ -10,11 +10,11 @@ from actors.failure import Failure
 from actors.journal import ACTOR_JOURNALS, RECORD_ID, JournalRecord
 from actors.message import Message
 from tracing import RefKind, TraceContext, TraceWriter
-from tracing.draft import MAX_NOTES, ActivityNote, Draft, Note, SentNote, TurnNote
+from tracing.draft import MAX_NOTES, ActivityNote, Draft, EnqueuedNote, Note, SentNote, TurnNote
 from tracing.registry import CODES
 from tracing.spanlog import KIND_CODES, OWN_MESSAGE, More, Pointer
 
-_STARTED, _ENQUEUED = CODES["workflow:started"], CODES["queue:enqueued"]
+_RUN_STARTED = CODES["workflow:started"]
 _ACTOR_STATE, _JOURNAL_ENTRY, _DOCUMENT, _IDEMPOTENCY = (
     KIND_CODES[kind]
     for kind in (
@@ -136,17 +136,21 @@ class SpanEmitter:
 class TurnSpan(SpanEmitter):
     """Emits the events of the span in which a worker handles a message.
 
-    Most of them are fields of `turn`; when nothing more will be told, it is to be `over`.
+    Most of them are fields of `turn`; when nothing more will be told, it is to be `over`. It begins
+    when the message has been leased, at `now_ns` since the epoch.
     """
 
     __slots__ = ("turn",)
 
-    def __init__(self, tracer: TraceWriter, message: Message, of: TraceContext, attempt: int):
+    def __init__(
+        self, tracer: TraceWriter, message: Message, of: TraceContext, attempt: int, now_ns: int
+    ) -> None:
         # What its base does, without the calls: every message that is handled makes one.
         self.tracer = tracer
-        self.ticks = tracer.ticks
+        self.ticks = ticks = tracer.ticks
         self.context = of
-        self.turn = turn = TurnNote()
+        began, known = ticks(), message.metadata
+        self.turn = turn = TurnNote(began, now_ns - (known.not_before_ns or known.sent_ns))
         self._draft = draft = Draft(
             of.trace_id,
             of.span_id,
@@ -155,7 +159,7 @@ class TurnSpan(SpanEmitter):
             message.message_type,
             attempt,
             of.sampled,
-            tracer.ticks(),
+            began,
             tracer.epoch_ns,
             (message.message_id, message.correlation_id),
             turn,
@@ -212,32 +216,34 @@ def report_enqueued(tracer: TraceWriter, message: Message, at: int, run: Run | N
     if trace is None:
         return
     if run is not None:
-        begun: Note = (_STARTED, at, None, _OWN, None)
-        tracer.take(_one_note(tracer, run.trace, message, run.name, begun))
-    sender = message.metadata.sender
-    note: Note = (_ENQUEUED, at, None, _OWN, None if sender is None else More(peer=sender))
-    tracer.take(_one_note(tracer, trace, message, message.message_type, note))
-
-
-def _one_note(
-    tracer: TraceWriter, of: TraceContext, message: Message, name: str, note: Note
-) -> Draft:
-    return Draft(
-        of.trace_id,
-        of.span_id,
-        of.parent_span_id,
-        message.actor_id,
-        name,
-        0,
-        of.sampled,
-        note[1],
-        tracer.epoch_ns,
-        (message.message_id, message.correlation_id),
-        None,
-        [note],
-        sealed=True,
-        events=1,
+        tracer.take(_run_started(tracer, message, at, run))
+    tracer.take(
+        EnqueuedNote(
+            trace.trace_id,
+            trace.span_id,
+            trace.parent_span_id,
+            trace.sampled,
+            message.actor_id,
+            message.message_type,
+            message.message_id,
+            message.correlation_id,
+            message.metadata.sender,
+            at,
+            tracer.epoch_ns,
+        )
     )
+
+
+def _run_started(tracer: TraceWriter, message: Message, at: int, run: Run) -> Draft:
+    """Return the event of the run's own span, sealed."""
+    of = run.trace
+    began: Note = (_RUN_STARTED, at, None, _OWN, None)
+    draft = Draft(
+        *(of.trace_id, of.span_id, of.parent_span_id, message.actor_id, run.name, 0, of.sampled),
+        *(at, tracer.epoch_ns, (message.message_id, message.correlation_id), None, [began]),
+    )
+    draft.seal()
+    return draft
 
 
 def workflow_span(tracer: TraceWriter | None, message: Message) -> SpanEmitter | None:

@@ -252,11 +252,17 @@ class ActorWorker:
     async def _guarded(self, lease: Lease, leased_ns: int) -> None:
         """Handle one lease; whatever goes wrong, the message is handed back or stays leased."""
         actor_id = lease.message.actor_id
+        retry = self._unmatched.retry(lease)
         span, tracer, trace = None, self._tracer, lease.message.trace
-        if tracer is not None and trace is not None:
-            span = TurnSpan(tracer, lease.message, trace, lease.attempt)
+        if tracer is not None and trace is not None and retry is None:
+            now_ns = self._runtime.clock_ns()
+            span = TurnSpan(tracer, lease.message, trace, lease.attempt, now_ns)
         try:
-            await self._handle(lease, leased_ns, span)
+            if retry is None:
+                await self._handle(lease, leased_ns, span)
+            else:
+                # In silence: every parked turn comes by here again and again, for days perhaps.
+                await self._settlement.put_down(lease, retry)
         except asyncio.CancelledError:
             self._runtime.deactivate(actor_id)
             self._abandon(span, lease, LeaseLost.__name__)
@@ -293,15 +299,6 @@ class ActorWorker:
 
     async def _handle(self, lease: Lease, leased_ns: int, span: TurnSpan | None) -> None:
         message = lease.message
-        retry = self._unmatched.retry(lease)
-        if retry is not None:
-            # In silence: every parked turn comes by here again and again, for days perhaps.
-            await self._settlement.put_down(lease, retry)
-            return
-        if span is not None:
-            sent_ns, due_ns = message.metadata.sent_ns, message.metadata.not_before_ns
-            span.turn.waited_ns = self._runtime.clock_ns() - (due_ns or sent_ns)
-            span.turn.dequeued = span.ticks()
         if not lease.locked and not await self._runtime.locks.acquire(
             message.actor_id, self.worker_id, self._lease_seconds
         ):

@@ -9,7 +9,7 @@ from actors import Message
 from storage import Container
 from tracing import Event, Ref, StoreRecorder, TraceWriter
 from tracing.context import NewId, random_id
-from tracing.draft import Draft, spelled_out
+from tracing.draft import EnqueuedNote, Telling, spelled_out
 from tracing.event import Clock
 from tracing.sampling import Sampler
 from tracing.spanlog import SpanLog
@@ -60,18 +60,23 @@ class RememberingWriter(TraceWriter):
         super().__init__(*args, **options)
         self._told: list[SpanLog] = []
 
-    def take(self, draft: Draft) -> None:
+    def take(self, told: Telling) -> None:
         waiting = len(self._incoming)
-        super().take(draft)
+        super().take(told)
         if len(self._incoming) == waiting:
-            self._told += draft.spelled_out()
+            self._told += told.spelled_out()
 
     def _hand_over(self, begun_before: int | None = None) -> None:
         waiting = [*self._incoming, *self._listened]
         before = deepcopy(waiting)
         super()._hand_over(begun_before)
         for draft, was in zip(waiting, before, strict=True):
-            if draft.sealed or draft.size < was.size:
+            if (
+                isinstance(draft, EnqueuedNote)
+                or isinstance(was, EnqueuedNote)
+                or draft.sealed
+                or draft.size < was.size
+            ):
                 self._told += was.spelled_out()
 
     @property

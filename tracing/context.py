@@ -24,8 +24,8 @@ def random_id(length: int) -> str:
     return (random.getrandbits(8 * length) or 1).to_bytes(length, "big").hex()
 
 
-class TraceContext(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """One span's place in a trace, also as messages carry it.
+class TraceContext(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """One span's place in a trace, also as messages carry it: without what is as it is by default.
 
     Attributes:
         trace_id: 32 lower-case hex digits.

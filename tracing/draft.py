@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import copy
 from hashlib import blake2b
+from operator import attrgetter
+from typing import ClassVar
 
 import msgspec
 
@@ -51,6 +53,11 @@ _TRIED = CODES["activity:started"]
 _DONE = CODES["activity:completed"]
 
 
+Write = tuple[int, int, int, int, int]
+"""That a journal record was written: the code of the event that tells of it, when that was begun
+and when it was done, and the record's index and how many entries it has."""
+
+
 class TurnNote(msgspec.Struct, gc=False, array_like=True):
     """What the span of a message tells as a rule, from its lease to the end of its lock.
 
@@ -63,10 +70,8 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
         activated: when the actor had been loaded, unless it was in memory.
         version: of the state that it had then; 0 says that it is new.
         started: when it called the handler.
-        recorded: when the journal record that completes the turn was written.
-        wrote: the code of the event that tells of that write, and how long it took.
+        wrote: the journal record that completes the turn.
         completed: when what the turn sent was enqueued.
-        index, count: that record.
         before: version of the state that the turn changed; -1 when it changed none.
         released: when the lock was given up.
         over: nothing more will be told.
@@ -79,11 +84,8 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
     activated: int = 0
     version: int = 0
     started: int = 0
-    recorded: int = 0
-    wrote: tuple[int, int] | None = None
+    wrote: Write | None = None
     completed: int = 0
-    index: int = 0
-    count: int = 0
     before: int = -1
     released: int = 0
     over: bool = False
@@ -92,10 +94,6 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
     @property
     def size(self) -> int:
         """How many events it holds that were not told."""
-        if self.released and self.completed and not self.told:
-            # Nearly always: it has told everything, and at once.
-            size = (6 if self.before < 0 else 7) + (1 if self.activated else 0)
-            return size if self.wrote is None else size + 1
         size = -self.told
         if self.dequeued:
             size += 1
@@ -105,7 +103,7 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
             size += 1
         if self.started:
             size += 1
-        if self.recorded and self.wrote is not None:
+        if self.wrote is not None:
             size += 1
         if self.completed:
             size += 1 if self.before < 0 else 2
@@ -130,12 +128,12 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
             found.append(Entry(_CREATED, self.activated - zero))
         if self.started:
             found.append(Entry(_STARTED, self.started - zero, None, _OWN))
-        if self.recorded and self.wrote is not None:
-            found.append(_write(self.wrote, self.recorded - zero, journal, self.index))
+        if self.wrote is not None:
+            found.append(_write(self.wrote, zero, journal))
         if self.completed:
             at, took = self.completed - zero, self.completed - self.started
-            record = (_RECORD, f"{self.index}:{self.count}")
-            after = (_STATE, str(self.index + self.count))
+            index, count = (0, 0) if self.wrote is None else self.wrote[3:]
+            record, after = _record(index, count), (_STATE, str(index + count))
             if self.before >= 0:
                 refs = ((_STATE, str(self.before)), after, record)
                 found.append(Entry(_CHANGED, at, None, refs))
@@ -150,20 +148,16 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True):
 
     Attributes:
         key: the activity's idempotency key.
-        recorded: when its result was journaled; 0 until then.
-        index, count: the journal record that holds its result.
-        wrote: as in `TurnNote`, of that record; its event is one of the turn's span.
+        wrote: the journal record that holds its result; the event of its write is one of the turn's
+            span.
         told: the recorder has been given how it began.
     """
 
     name: str
     key: str
     began: int
-    recorded: int = 0
     attempts: int = 1
-    index: int = 0
-    count: int = 0
-    wrote: tuple[int, int] | None = None
+    wrote: Write | None = None
     told: bool = False
 
     def span_id(self, above: str) -> str:
@@ -178,10 +172,10 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True):
         if not self.told:
             found.append(Entry(_SCHEDULED, self.began - zero, None, (key,)))
             found.append(Entry(_TRIED, self.began - zero, None, (key,), _FIRST))
-        if self.recorded:
-            refs = (key, (_RECORD, f"{self.index}:{self.count}"))
-            more = More(attempt=self.attempts)
-            found.append(Entry(_DONE, self.recorded - zero, self.recorded - self.began, refs, more))
+        if self.wrote is not None:
+            _, _, at, index, count = self.wrote
+            refs, more = (key, _record(index, count)), More(attempt=self.attempts)
+            found.append(Entry(_DONE, at - zero, at - self.began, refs, more))
         return found
 
 
@@ -213,11 +207,45 @@ class SentNote(msgspec.Struct, gc=False, array_like=True):
         """Return the event of the span that sends it, with its time from `zero` on."""
         refs: tuple[Pointer, ...] = ((_MESSAGE, self.id, self.partition),)
         if self.count:
-            refs += ((_RECORD, f"{self.index}:{self.count}"),)
+            refs += (_record(self.index, self.count),)
         return Entry(self.code, self.told - zero, None, refs, More(self.name))
 
 
-class Draft(msgspec.Struct, gc=False, array_like=True):
+class EnqueuedNote(msgspec.Struct, gc=False, array_like=True, tag=1):
+    """That a message was put into its actor's mailbox: all that its span tells until its turn.
+
+    Attributes:
+        sender: the actor that sent it; None from outside.
+        at: when that was, in ticks of the clock that was 0 at `epoch_ns`.
+    """
+
+    events: ClassVar[int] = 1
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    sampled: bool
+    actor: str
+    name: str
+    id: str
+    partition: str
+    sender: str | None
+    at: int
+    epoch_ns: int
+
+    def spelled_out(self) -> list[SpanLog]:
+        """Return its event, in a log of its own."""
+        at_ns = self.at + self.epoch_ns
+        peer = None if self.sender is None else More(peer=self.sender)
+        return [
+            SpanLog(
+                *(self.trace_id, self.span_id, self.parent_span_id, self.actor, self.name, 0),
+                *(self.sampled, at_ns // 1000, (self.id, self.partition)),
+                [Entry(_ENQUEUED, at_ns % 1000, None, _OWN, peer)],
+            )
+        ]
+
+
+class Draft(msgspec.Struct, gc=False, array_like=True, tag=0):
     """Events of one span that one emitter tells, one after the other.
 
     Attributes:
@@ -281,15 +309,26 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
         if self.turn is not None:
             size += self.turn.size
         for activity in self.activities:
-            size += 0 if activity.told else 2
-            if activity.recorded:
-                size += 1 if activity.wrote is None else 2
+            size += (0 if activity.told else 2) + (0 if activity.wrote is None else 2)
         return size
 
     def seal(self) -> None:
         """Take no more, and count what there is."""
         self.sealed = True
-        self.events = self.size
+        turn = self.turn
+        if (
+            turn is None
+            or turn.told
+            or not (turn.wrote and turn.completed and turn.released)
+            or self.notes
+            or self.sent
+            or not all(map(_WROTE, self.activities))
+        ):
+            self.events = self.size
+        else:
+            # Nearly always: a turn that has told everything, and at once. Counted in few steps.
+            size = (7 if turn.before < 0 else 8) + 4 * len(self.activities)
+            self.events = size + 1 if turn.activated else size
 
     def so_far(self) -> Draft:
         """Return what there is, sealed, and keep only what goes on: it is told once."""
@@ -298,8 +337,8 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
         if self.turn is not None:
             part.turn = copy(self.turn)
             self.turn.told += self.turn.size
-        part.activities = [copy(each) for each in self.activities if each.recorded or not each.told]
-        self.activities = [activity for activity in self.activities if not activity.recorded]
+        part.activities = [copy(each) for each in self.activities if each.wrote or not each.told]
+        self.activities = [activity for activity in self.activities if activity.wrote is None]
         for activity in self.activities:
             activity.told = True
         part.seal()
@@ -332,9 +371,9 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
         ]
         entries += [sent.entry(zero) for sent in self.sent if sent.code]
         entries += [
-            _write(activity.wrote, activity.recorded - zero, self.journal, activity.index)
+            _write(activity.wrote, zero, self.journal)
             for activity in self.activities
-            if activity.recorded and activity.wrote is not None
+            if activity.wrote is not None
         ]
         if self.notes or self.sent or self.activities:
             entries.sort(key=_after)
@@ -354,8 +393,9 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
                 )
             )
         for activity in self.activities:
-            if activity.recorded or not activity.told:
-                zero, start_us = self._zero(activity.recorded if activity.told else activity.began)
+            if activity.wrote is not None or not activity.told:
+                first = activity.wrote[2] if activity.told and activity.wrote else activity.began
+                zero, start_us = self._zero(first)
                 logs.append(
                     self._below(
                         activity.span_id(self.span_id),
@@ -399,16 +439,25 @@ class Draft(msgspec.Struct, gc=False, array_like=True):
         return start_us * 1000 - self.epoch_ns, start_us
 
 
-def spelled_out(drafts: Iterable[Draft]) -> list[SpanLog]:
+Telling = Draft | EnqueuedNote
+"""What the recorder is given, sealed."""
+_WROTE = attrgetter("wrote")
+
+
+def spelled_out(drafts: Iterable[Telling]) -> list[SpanLog]:
     """Return the events of drafts, with a log for each span."""
     return [log for draft in drafts for log in draft.spelled_out()]
 
 
-def _write(wrote: tuple[int, int], after: int, journal: str, index: int) -> Entry:
+def _write(wrote: Write, zero: int, journal: str) -> Entry:
     """Return the event that a journal record was written."""
-    code, took = wrote
+    code, began, done, index, _ = wrote
     document = (_DOCUMENT, journal.format(index))
-    return Entry(code, after, took, (document,), More(journal.partition("/")[0], 0))
+    return Entry(code, done - zero, done - began, (document,), More(journal.partition("/")[0], 0))
+
+
+def _record(index: int, count: int) -> Pointer:
+    return (_RECORD, f"{index}:{count}")
 
 
 def _after(entry: Entry) -> int:

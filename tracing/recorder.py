@@ -13,7 +13,7 @@ from functools import partial
 
 from storage import Container, StorageError, Throttled, Unavailable
 from tracing.context import NewId, random_id
-from tracing.draft import Draft, spelled_out
+from tracing.draft import Telling, spelled_out
 from tracing.event import Clock, Event, monotonic_clock
 from tracing.hold import Hold
 from tracing.intent import Intent, repair_abandoned
@@ -123,10 +123,10 @@ class StoreRecorder:
         self._last_flush = 0.0
         self._on_promotion = on_promotion
 
-    def put(self, drafts: Sequence[Draft]) -> None:
+    def put(self, told: Sequence[Telling]) -> None:
         """Sort events by trace."""
         now = time.monotonic()
-        logs = spelled_out(drafts)
+        logs = spelled_out(told)
         self._rollups.count(logs)
         for log in logs:
             if log.sampled:

@@ -17,12 +17,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
 
 from storage import Usage
-from tracing.draft import Draft
+from tracing.draft import Telling
 from tracing.hold import Promoted
 from tracing.otlp.export import ExportStats
 from tracing.recorder import MAX_BUFFERED
@@ -30,7 +31,8 @@ from tracing.recording import NOTHING_WRITTEN, Recorder, WriterStats
 
 logger = logging.getLogger(__name__)
 
-FRAME_DRAFTS = 500
+FRAME_SIZE = 500
+"""Drafts that are encoded together."""
 REPORT_SECONDS = 0.2
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a process that ended is replaced; doubled each time."""
@@ -44,10 +46,13 @@ _PREFIX = 4
 
 
 class Told(msgspec.Struct, tag="told", array_like=True):
-    """Drafts to record, encoded by themselves: what is wrong with them must not hide how many."""
+    """Says that the next frame is so many events to record.
+
+    That is a frame of its own so that what is wrong with it does not hide how many they are, and so
+    that it is not copied.
+    """
 
     events: int
-    drafts: msgspec.Raw
 
 
 class Flush(msgspec.Struct, tag="flush", array_like=True):
@@ -83,17 +88,19 @@ _SILENCE = Report(0, 0, NOTHING_WRITTEN, Usage({}, {}), None, [])
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Told | Flush | Close)
 _reports = msgspec.msgpack.Decoder(Report)
-_drafts = msgspec.msgpack.Decoder(list[Draft])
+_told = msgspec.msgpack.Decoder(list[Telling])
+_EVENTS = attrgetter("events")
 _UNFIT = (TypeError, ValueError, OverflowError)
 """What the encoder raises of values that no event should have."""
 
 
 def _frame(message: Told | Flush | Close | Report) -> bytes:
-    return _prefixed(_encoder.encode(message))
+    body = _encoder.encode(message)
+    return _prefix(body) + body
 
 
-def _prefixed(body: bytes) -> bytes:
-    return len(body).to_bytes(_PREFIX, "big") + body
+def _prefix(body: bytes) -> bytes:
+    return len(body).to_bytes(_PREFIX, "big")
 
 
 async def _next_frame(reader: asyncio.StreamReader) -> bytes | None:
@@ -138,7 +145,7 @@ class RecorderProcess:
         self._out: asyncio.StreamWriter | None = None
         """The connection, once the process has reported that it records."""
         self._begun = asyncio.Event()
-        self._waiting: list[Draft] = []
+        self._waiting: list[Telling] = []
         self._waiting_events = self._given = 0
         self._report = _SILENCE
         self._before = NOTHING_WRITTEN
@@ -150,12 +157,12 @@ class RecorderProcess:
         self._failures = 0
         self._retry_at = 0.0
 
-    def put(self, drafts: Sequence[Draft]) -> None:
+    def put(self, told: Sequence[Telling]) -> None:
         if self._out is None:
-            self._waiting += drafts
-            self._waiting_events += sum(draft.events for draft in drafts)
+            self._waiting += told
+            self._waiting_events += sum(map(_EVENTS, told))
         else:
-            self._send(self._out, drafts)
+            self._send(self._out, told)
         self._make_room()
 
     def reject(self, events: int, error: Exception) -> None:
@@ -249,7 +256,7 @@ class RecorderProcess:
                 ours.close()
                 raise
         reader, self._connection = await asyncio.open_connection(sock=ours)
-        self._connection.write(_prefixed(self._settings))
+        self._connection.write(_prefix(self._settings) + self._settings)
         return reader, self._connection
 
     def _tell_what_waits(self, out: asyncio.StreamWriter) -> None:
@@ -293,21 +300,22 @@ class RecorderProcess:
         self._given, self._report = 0, _SILENCE
         self._make_room()
 
-    def _send(self, out: asyncio.StreamWriter, drafts: Sequence[Draft]) -> None:
-        for at in range(0, len(drafts), FRAME_DRAFTS):
-            some = drafts[at : at + FRAME_DRAFTS]
-            events = sum([draft.events for draft in some])
+    def _send(self, out: asyncio.StreamWriter, told: Sequence[Telling]) -> None:
+        for at in range(0, len(told), FRAME_SIZE):
+            some = told[at : at + FRAME_SIZE]
+            events = sum(map(_EVENTS, some))
             try:
                 body = _encoder.encode(some)
             except _UNFIT as error:
                 if len(some) > 1:
-                    for draft in some:
-                        self._send(out, [draft])
+                    for each in some:
+                        self._send(out, [each])
                 else:
                     self.reject(events, error)
                 continue
             self._given += events
-            out.write(_frame(Told(events, msgspec.Raw(body))))
+            out.write(_frame(Told(events)) + _prefix(body))
+            out.write(body)
 
     def _take(self, report: Report) -> None:
         self._report = report
@@ -381,10 +389,13 @@ async def serve(
     seconds = CLOSE_SECONDS
     while (body := await _next_frame(reader)) is not None:
         match _requests.decode(body):
-            case Told(events, drafts):
+            case Told(events):
+                told = await _next_frame(reader)
+                if told is None:
+                    break
                 taken += events
                 try:
-                    recorder.put(_drafts.decode(drafts))
+                    recorder.put(_told.decode(told))
                 except msgspec.MsgspecError as error:
                     recorder.reject(events, error)
             case Flush(number):

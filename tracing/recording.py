@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from tracing.draft import Draft
+from tracing.draft import Telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ NOTHING_WRITTEN = WriterStats(0, 0, 0, 0, 0, 0, 0, 0, 0, {}, 0.0, 0.0)
 
 
 class Recorder(Protocol):
-    """Takes drafts, in the event loop that called `start`, and stores them in the background.
+    """Takes what was told, in the event loop that called `start`; stores it in the background.
 
     Attributes:
         room: how many more events it may be given; anybody may read it, from any thread.
@@ -79,8 +79,8 @@ class Recorder(Protocol):
     room: int
     interval: float
 
-    def put(self, drafts: Sequence[Draft]) -> None:
-        """Take sealed drafts. Never raises and never waits."""
+    def put(self, told: Sequence[Telling]) -> None:
+        """Take what was told, sealed. Never raises and never waits."""
         ...
 
     def reject(self, events: int, error: Exception) -> None:

@@ -7,9 +7,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 
 from tracing.context import NewId, TraceContext, random_id
-from tracing.draft import Draft
+from tracing.draft import Draft, Telling
 from tracing.event import Clock, Event
 from tracing.recorder import PRESSED_SECONDS, PRESSED_SHARE
 from tracing.recording import Recorder, WriterStats
@@ -47,7 +48,7 @@ class TraceWriter:
         self._recorder = recorder
         self._sampler = sampler or Sampler()
         self._new_id = new_id
-        self._incoming: deque[Draft] = deque()
+        self._incoming: deque[Telling] = deque()
         self._listened: list[Draft] = []
         self.listen: Callable[[Draft], None] = self._listened.append
         self._closed = False
@@ -61,16 +62,17 @@ class TraceWriter:
         except (AttributeError, TypeError, ValueError, KeyError):
             self.refuse()
         else:
-            self.take(draft)
+            if draft.notes[0][0]:
+                self.take(draft)
+            else:
+                self.refuse()
 
-    def take(self, draft: Draft) -> None:
-        """Take a sealed draft of one event, as `emit` takes that event, for less of its cost."""
-        if not draft.notes[0][0]:
-            self.refuse()
-        elif len(self._incoming) >= self._recorder.room:
-            self._dropped["shutdown" if self._closed else "overflow"] += 1
+    def take(self, told: Telling) -> None:
+        """Take one event, as `emit` does, for less of its cost."""
+        if len(self._incoming) < self._recorder.room:
+            self._incoming.append(told)
         else:
-            self._incoming.append(draft)
+            self._dropped["shutdown" if self._closed else "overflow"] += 1
 
     def now(self) -> int:
         """Return nanoseconds since the epoch, by a clock that never goes back."""
@@ -157,30 +159,31 @@ class TraceWriter:
         taken = len(self._incoming)
         # Taken out of the room at once: other threads go on emitting meanwhile.
         recorder.room -= taken
-        drafts = [self._incoming.popleft() for _ in range(taken)]
+        given: list[Telling] = list(islice(iter(self._incoming.popleft, None), taken))
         listened = self._listened.copy()
         self._listened.clear()
         left = recorder.room
         for draft in listened:
             if not draft.sealed:
                 turn = draft.turn
-                if turn is not None and not turn.over:
+                if turn is None or turn.over:
+                    draft.seal()
+                else:
                     self.listen(draft)
                     young = begun_before is not None and draft.began >= begun_before
                     if young or not draft.size:
                         continue
                     draft = draft.so_far()
-                else:
-                    draft.seal()
-            if draft.events > left:
-                self._dropped["overflow"] += draft.events
-            elif draft.events:
-                left -= draft.events
-                drafts.append(draft)
+            events = draft.events
+            if events > left:
+                self._dropped["overflow"] += events
+            elif events:
+                left -= events
+                given.append(draft)
         try:
-            recorder.put(drafts)
+            recorder.put(given)
         except Exception as error:  # a fault of ours: never the work's that is traced
-            recorder.reject(sum(draft.events for draft in drafts), error)
+            recorder.reject(sum(told.events for told in given), error)
 
     @property
     def _fresh(self) -> int:

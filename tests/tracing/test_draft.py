@@ -17,14 +17,14 @@ from storage.memory import MemoryContainer
 from tests.builders import TRACE
 from tracing import Event, StoreRecorder, TraceContext, TraceWriter
 from tracing.containers import TRACE_EVENTS
-from tracing.draft import MAX_NOTES, Draft, spelled_out
+from tracing.draft import MAX_NOTES, Draft, Telling, spelled_out
 from tracing.registry import CODES
 
 STEPS = 14
 """How many steps `Turn` has before its end, not counting its notes."""
 
 
-WROTE = (CODES["cosmosdb:write"], 7)
+WROTE = CODES["cosmosdb:write"]
 FAILURE = Failure("OSError", "no", (), "f", retryable=True)
 
 
@@ -33,11 +33,14 @@ class Listener(StoreRecorder):
 
     def __init__(self) -> None:
         super().__init__(MemoryContainer(TRACE_EVENTS))
-        self.given: list[Draft] = []
+        self.given: list[Telling] = []
 
-    def put(self, drafts: Sequence[Draft]) -> None:
-        assert all(draft.sealed and draft.events == draft.size for draft in drafts)
-        self.given += msgspec.msgpack.decode(msgspec.msgpack.encode(drafts), type=list[Draft])
+    def put(self, told: Sequence[Telling]) -> None:
+        for each in told:
+            assert isinstance(each, Draft)
+            assert each.sealed
+            assert each.events == each.size
+        self.given += msgspec.msgpack.decode(msgspec.msgpack.encode(told), type=list[Telling])
 
     @property
     def events(self) -> list[Event]:
@@ -57,7 +60,7 @@ class Turn:
     def __init__(self, tracer: TraceWriter, notes: int) -> None:
         context = TraceContext(TRACE, "1" * 16)
         message = Message.new("Order/1", "place", {}, message_id="m", trace=context)
-        self.span = TurnSpan(tracer, message, context, 1)
+        self.span = TurnSpan(tracer, message, context, 1, message.metadata.sent_ns + 5)
         below = tracer.create_child_span(context)
         self.sent = Message.new(
             "Stock/1", "take", {}, message_id="n", sender=message.actor_id, trace=below
@@ -68,8 +71,6 @@ class Turn:
     def step(self, number: int) -> None:
         turn, now = self.span.turn, self.span.ticks()
         match number:
-            case 0:
-                turn.dequeued, turn.waited_ns = now, 5
             case 1:
                 turn.locked = now
             case 2:
@@ -90,7 +91,7 @@ class Turn:
                 self.journaled(0, 2, now)
                 self.activities[2].failed(FAILURE, record(3))
             case 10:
-                turn.index, turn.count, turn.wrote, turn.recorded = 3, 1, WROTE, now
+                turn.wrote = (WROTE, now - 7, now, 3, 1)
             case 11:
                 codes = {self.sent.message_id: CODES["message:sent"]}
                 self.span.note_sent([self.sent], codes, [True], now, record(3))
@@ -101,8 +102,7 @@ class Turn:
                 turn.released = now
 
     def journaled(self, activity: int, index: int, at: int) -> None:
-        note = self.activities[activity].note
-        note.recorded, note.index, note.count, note.wrote = at, index, 1, WROTE
+        self.activities[activity].note.wrote = (WROTE, at - 7, at, index, 1)
 
 
 def told(looks: Sequence[bool], notes: int, patient: bool) -> tuple[list[Event], TraceWriter]:

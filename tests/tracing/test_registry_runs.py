@@ -187,7 +187,7 @@ async def of_waits_and_sagas() -> list[Event]:
         await world.runtime.cancel("Traveller/cancelled")
         await world.settled()
     assert sent.trace is not None
-    span = TurnSpan(world.writer, sent, sent.trace, 1)
+    span = TurnSpan(world.writer, sent, sent.trace, 1, sent.metadata.sent_ns)
     await world.store.compact(await world.store.load("Traveller/asleep"), span)
     return await world.events()
 
