@@ -10,7 +10,7 @@ from actors.errors import ActivityFailed, NonRetryable
 from actors.failure import describe
 from actors.journal import EntryType, JournalEntry
 from actors.message import Message
-from actors.telemetry import ActivityReporter, TurnSpan
+from actors.telemetry import TurnSpan
 from actors.turn_journal import TurnJournal
 from tracing import current_span
 
@@ -39,9 +39,8 @@ class ActivityCalls:
             ActivityFailed: it failed for the last time; that is journaled too.
             JournalConflict, storage.StorageError: the run is lost.
         """
-        reporter = None
-        if self._span is not None:
-            reporter = ActivityReporter(self._span, activity.name, key)
+        span = self._span
+        reporter = None if span is None else span.note_activity(activity.name, key)
         outer = current_span.set(reporter)
         try:
             result, attempts = await self._executor.run(activity, arguments, key, reporter)

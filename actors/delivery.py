@@ -1,12 +1,17 @@
-"""`Delivery`: when, and until when, a message is to be handled, and before which others."""
+"""`Delivery`: when, and until when, a message is to be handled, and before which others; and
+`Delivered`: that messages have arrived."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+import msgspec
+
 from actors.errors import InvalidMessage
+from actors.message import Message
 
 MAX_KEY = 1_000
 
@@ -44,6 +49,23 @@ class Delivery:
 
 
 AT_ONCE = Delivery()
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """That messages are in their actors' mailboxes.
+
+    Attributes:
+        messages: in the order in which they were sent.
+        at: when they were put there, in ticks of the tracer's clock; 0 without one.
+        new: for each, whether it was not there before.
+    """
+
+    messages: Sequence[Message]
+    at: int
+    new: Sequence[bool]
+
+
+NOTHING_DELIVERED = Delivered((), 0, ())
 
 
 def keyed_id(actor_id: str, key: str) -> str:

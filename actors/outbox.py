@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from actors.commands import CommandLog, derived_id, digest
-from actors.delivery import AT_ONCE, Delivery
+from actors.delivery import AT_ONCE, Delivered, Delivery
 from actors.journal import EntryType, JournalRecord
 from actors.message import MAX_PAYLOAD_BYTES, Message, check_json
 from actors.telemetry import TurnSpan
@@ -18,23 +18,6 @@ _SENT, _SPAWNED = CODES["message:sent"], CODES["child:spawned"]
 
 Command = Callable[[EntryType, str, Mapping[str, Any]], bool]
 """Takes the turn's next command; True when the journal has it already."""
-
-
-class Delivered(msgspec.Struct, frozen=True):
-    """That messages are in their actors' mailboxes.
-
-    Attributes:
-        messages: in the order in which they were sent.
-        at: when they were put there, in ticks of the tracer's clock; 0 without one.
-        new: for each, whether it was not there before.
-    """
-
-    messages: Sequence[Message]
-    at: int
-    new: Sequence[bool]
-
-
-NOTHING_DELIVERED = Delivered((), 0, ())
 
 
 class Outbox:
@@ -128,4 +111,4 @@ class Outbox:
         the record."""
         codes, self._codes = self._codes, {}
         if self._span is not None:
-            self._span.note_sent(delivered.messages, codes, delivered.new, delivered.at, record)
+            self._span.note_sent(delivered, codes, record)

@@ -6,18 +6,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
 from actors.actor import Actor
 from actors.archive import MessageArchive
-from actors.delivery import Delivery, keyed_id
+from actors.delivery import NOTHING_DELIVERED, Delivered, Delivery, keyed_id
 from actors.errors import InvalidMessage
 from actors.inbox import CANCEL, Inbox, reply_name
 from actors.journal import EntryType
 from actors.locks import LockManager
 from actors.message import Message, check_address
-from actors.outbox import NOTHING_DELIVERED, Delivered
 from actors.query import query
 from actors.queues.port import MessageQueue
 from actors.state import Fold
@@ -34,6 +34,9 @@ SNAPSHOT_BYTES = 1 << 20
 """Bytes of journal after which it is written again, however few the entries."""
 COMPACT_EVERY = 1_000
 """Journal entries after which those before the snapshot are given their time to live."""
+
+
+NO_RUNS: Mapping[str, Run] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,19 +248,15 @@ class ActorRuntime:
         messages: Sequence[Message],
         *,
         archive: MessageArchive | None = None,
-        opens: Mapping[str, Run] | None = None,
+        opens: Mapping[str, Run] = NO_RUNS,
     ) -> None:
         """Archive and enqueue messages. Repeating it with the same messages changes nothing.
 
         `opens` names the runs that begin with a message, by message id.
         """
         delivered = await self.deliver(messages, archive=archive)
-        if self.tracer is None:
-            return
-        for message, new in zip(messages, delivered.new, strict=True):
-            if new:
-                run = opens.get(message.message_id) if opens else None
-                report_enqueued(self.tracer, message, delivered.at, run)
+        if self.tracer is not None:
+            report_enqueued(self.tracer, delivered, opens)
 
     async def deliver(
         self, messages: Sequence[Message], *, archive: MessageArchive | None = None

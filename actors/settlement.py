@@ -7,9 +7,9 @@ from typing import Any
 
 from actors.archive import MessageArchive
 from actors.deadletters import DEAD_LETTERS, DeadLetters, Reason
+from actors.delivery import NOTHING_DELIVERED
 from actors.journal import Along, EntryType, JournalRecord
 from actors.message import Message
-from actors.outbox import NOTHING_DELIVERED
 from actors.parking import Parked
 from actors.queues.port import Lease, MessageQueue
 from actors.retry import RetryPolicy

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from actors.delivery import Delivered
 from actors.failure import Failure
 from actors.journal import ACTOR_JOURNALS, RECORD_ID, JournalRecord
 from actors.message import Message
@@ -167,16 +170,17 @@ class TurnSpan(SpanEmitter):
         )
         tracer.listen(draft)
 
+    def note_activity(self, name: str, key: str) -> ActivityReporter:
+        """Emit that an activity was scheduled, and that its first attempt began."""
+        note = ActivityNote(name, key, self.ticks())
+        self._draft.activities.append(note)
+        return ActivityReporter(self, note)
+
     def note_sent(
-        self,
-        messages: Sequence[Message],
-        codes: Mapping[str, int],
-        new: Sequence[bool],
-        at: int,
-        record: JournalRecord | None,
+        self, delivered: Delivered, codes: Mapping[str, int], record: JournalRecord | None
     ) -> None:
         """Emit that the turn sent messages, in that record of its journal, and that those which
-        are `new` in their actor's mailbox were put there at tick `at`.
+        were new in their actor's mailbox were put there.
 
         `codes` has the codes of the events that say the former, by message id; without one it was
         told before.
@@ -184,7 +188,7 @@ class TurnSpan(SpanEmitter):
         told = self.ticks()
         index, count = (0, 0) if record is None else (record.index, len(record.entries))
         draft = self._draft
-        for message, is_new in zip(messages, new, strict=True):
+        for message, new in zip(delivered.messages, delivered.new, strict=True):
             trace = message.trace
             if trace is None:
                 continue
@@ -194,7 +198,7 @@ class TurnSpan(SpanEmitter):
                 SentNote(
                     codes.get(message.message_id, 0),
                     told,
-                    at if is_new else 0,
+                    delivered.at if new else 0,
                     message.actor_id,
                     message.message_type,
                     message.message_id,
@@ -207,31 +211,33 @@ class TurnSpan(SpanEmitter):
             )
 
 
-def report_enqueued(tracer: TraceWriter, message: Message, at: int, run: Run | None = None) -> None:
-    """Emit that a message was put into its actor's mailbox at that tick, and that its run began.
+def report_enqueued(tracer: TraceWriter, delivered: Delivered, opens: Mapping[str, Run]) -> None:
+    """Emit of each new message that it was put into its actor's mailbox, and that its run began.
 
-    From any thread: messages are sent from wherever somebody has a runtime.
+    From any thread: messages are sent from wherever somebody has a runtime. `opens` has the runs
+    that begin with one, by message id.
     """
-    trace = message.trace
-    if trace is None:
-        return
-    if run is not None:
-        tracer.take(_run_started(tracer, message, at, run))
-    tracer.take(
-        EnqueuedNote(
-            trace.trace_id,
-            trace.span_id,
-            trace.parent_span_id,
-            trace.sampled,
-            message.actor_id,
-            message.message_type,
-            message.message_id,
-            message.correlation_id,
-            message.metadata.sender,
-            at,
-            tracer.epoch_ns,
+    for message, new in zip(delivered.messages, delivered.new, strict=True):
+        trace = message.trace
+        if trace is None or not new:
+            continue
+        if opens and message.message_id in opens:
+            tracer.take(_run_started(tracer, message, delivered.at, opens[message.message_id]))
+        tracer.take(
+            EnqueuedNote(
+                trace.trace_id,
+                trace.span_id,
+                trace.parent_span_id,
+                trace.sampled,
+                message.actor_id,
+                message.message_type,
+                message.message_id,
+                message.correlation_id,
+                message.metadata.sender,
+                delivered.at,
+                tracer.epoch_ns,
+            )
         )
-    )
 
 
 def _run_started(tracer: TraceWriter, message: Message, at: int, run: Run) -> Draft:
@@ -262,25 +268,20 @@ def workflow_span(tracer: TraceWriter | None, message: Message) -> SpanEmitter |
     )
 
 
-class ActivityReporter:
+class ActivityReporter(msgspec.Struct, gc=False):
     """Emits the events of one activity's span, below the span of the turn that asked for it.
 
-    Making one says that the activity was scheduled, and that its first attempt began; that its
-    result was journaled is told by its `note`.
+    `TurnSpan.note_activity` makes it. What nearly every activity tells is in its `note`.
     """
 
-    __slots__ = ("_turn", "note")
-
-    def __init__(self, turn: TurnSpan, name: str, key: str) -> None:
-        self._turn = turn
-        self.note = note = ActivityNote(name, key, turn.ticks())
-        turn._draft.activities.append(note)
+    turn: TurnSpan
+    note: ActivityNote
 
     @property
     def context(self) -> TraceContext:
         """The activity's span, which few activities have to know."""
-        of = self._turn.context
-        return self._turn.tracer.create_child_span(of, self.note.span_id(of.span_id))
+        of = self.turn.context
+        return self.turn.tracer.create_child_span(of, self.note.span_id(of.span_id))
 
     def retried(self, attempt: int, error: BaseException) -> None:
         """Emit that an attempt failed and another will follow."""
@@ -295,13 +296,13 @@ class ActivityReporter:
         self._emit(
             "activity:failed",
             journal_ref(record),
-            duration_ns=self._turn.ticks() - self.note.began,
+            duration_ns=self.turn.ticks() - self.note.began,
             error_type=failure.type,
             fingerprint=failure.fingerprint,
         )
 
     def _emit(self, event_type: str, *refs: Pointer, **more: Any) -> None:
         """Emit what an activity that completes at once never has to tell."""
-        turn, activity = self._turn, self.note
+        turn, activity = self.turn, self.note
         span = SpanEmitter(turn.tracer, self.context, turn.actor, activity.name)
         span.emit(event_type, (_IDEMPOTENCY, activity.key), *refs, **more)

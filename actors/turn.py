@@ -16,7 +16,7 @@ from actors.activity import Activity, ActivityExecutor, activity
 from actors.activity_call import ActivityCalls
 from actors.actor import Actor
 from actors.commands import CommandLog, derived_id, digest
-from actors.delivery import AT_ONCE, Delivery
+from actors.delivery import AT_ONCE, Delivered, Delivery
 from actors.errors import (
     ActivityFailed,
     CallFailed,
@@ -28,7 +28,7 @@ from actors.inbox import Inbox, reply_name
 from actors.journal import Along, EntryType, JournalEntry, JournalRecord
 from actors.limits import TURN_LIMITS, TurnLimits, TurnSize
 from actors.message import MAX_PAYLOAD_BYTES, Message, address, check_json
-from actors.outbox import Command, Delivered, Outbox
+from actors.outbox import Command, Outbox
 from actors.patch import merge_patch
 from actors.query import check_read_only, query
 from actors.read_only import ReadOnlyTurn

@@ -41,15 +41,6 @@ class TraceContext(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_d
     sampled: bool = True
     state: str = ""
 
-    @classmethod
-    def root(cls, *, sampled: bool = True, new_id: NewId = random_id) -> TraceContext:
-        """Start a trace."""
-        return cls(new_id(16), new_id(8), None, sampled)
-
-    def child(self, *, new_id: NewId = random_id) -> TraceContext:
-        """Return a new span below this one."""
-        return TraceContext(self.trace_id, new_id(8), self.span_id, self.sampled, self.state)
-
     def traceparent(self) -> str:
         """Return the W3C `traceparent` header (version 00) that makes this span the parent."""
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"

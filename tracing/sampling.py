@@ -29,6 +29,11 @@ class Sampler:
             if not 0 <= rate <= 1:
                 raise ValueError(f"a sampling rate is a share from 0 to 1, not {rate}")
 
+    @property
+    def keeps_all(self) -> bool:
+        """Whether it need not be asked."""
+        return min(self.rate, *self.rates.values(), 1.0) >= 1
+
     def keeps(self, trace_id: str, name: str | None = None) -> bool:
         """Return whether the new trace is sampled."""
         rate = self.rate if name is None else self.rates.get(name, self.rate)

@@ -12,7 +12,6 @@ from itertools import islice
 from tracing.context import NewId, TraceContext, random_id
 from tracing.draft import Draft, Telling
 from tracing.event import Clock, Event
-from tracing.recorder import PRESSED_SECONDS, PRESSED_SHARE
 from tracing.recording import Recorder, WriterStats
 from tracing.sampling import Sampler
 
@@ -46,7 +45,7 @@ class TraceWriter:
         self.ticks = clock or time.monotonic_ns
         self.epoch_ns = 0 if clock is not None else time.time_ns() - time.monotonic_ns()
         self._recorder = recorder
-        self._sampler = sampler or Sampler()
+        self._sampler = None if sampler is None or sampler.keeps_all else sampler
         self._new_id = new_id
         self._incoming: deque[Telling] = deque()
         self._listened: list[Draft] = []
@@ -88,8 +87,9 @@ class TraceWriter:
         """Start a trace. Unless `sampled` says so, the sampler decides by the name."""
         trace_id = self._new_id(16)
         if sampled is None:
-            sampled = self._sampler.keeps(trace_id, name)
-        return TraceContext(trace_id, self._new_id(8), None, sampled)
+            sampled = self._sampler is None or self._sampler.keeps(trace_id, name)
+        # A span's id is its own within its trace: what is random in the trace's is good for one.
+        return TraceContext(trace_id, trace_id[16:], None, sampled)
 
     def create_child_span(self, parent: TraceContext, span_id: str | None = None) -> TraceContext:
         """Return a new span below `parent`; of a promoted trace, it is sampled from now on."""
@@ -144,9 +144,8 @@ class TraceWriter:
 
     async def _run(self) -> None:
         while True:
-            pressed = self._fresh * PRESSED_SHARE > self._recorder.room > 0
             looked = self.ticks()
-            await asyncio.sleep(PRESSED_SECONDS if pressed else self._recorder.interval)
+            await asyncio.sleep(self._recorder.interval)
             self._hand_over(looked)
 
     def _hand_over(self, begun_before: int | None = None) -> None:

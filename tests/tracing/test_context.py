@@ -6,23 +6,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracing import TraceContext
+from storage.memory import MemoryContainer
+from tests.builders import trace_writer
+from tracing import TraceContext, TraceWriter
+from tracing.containers import TRACE_EVENTS
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-def test_a_caller_is_continued_and_passed_on() -> None:
+@pytest.fixture
+def writer() -> TraceWriter:
+    return trace_writer(MemoryContainer(TRACE_EVENTS))
+
+
+def test_a_caller_is_continued_and_passed_on(writer: TraceWriter) -> None:
     caller = TraceContext.from_traceparent(f"00-{TRACE}-{SPAN}-01")
     assert caller == TraceContext(TRACE, SPAN, None, True)
-    child = caller.child()
+    child = writer.create_child_span(caller)
     assert (child.trace_id, child.parent_span_id, child.sampled) == (TRACE, SPAN, True)
     assert child.traceparent() == f"00-{TRACE}-{child.span_id}-01"
 
 
-def test_the_sampled_flag_is_read_and_inherited() -> None:
+def test_the_sampled_flag_is_read_and_inherited(writer: TraceWriter) -> None:
     caller = TraceContext.from_traceparent(f"00-{TRACE}-{SPAN}-00")
     assert caller is not None
-    assert not caller.child().sampled
+    assert not writer.create_child_span(caller).sampled
     assert caller.traceparent().endswith("-00")
 
 
@@ -53,7 +61,7 @@ def test_no_header_raises(header: str) -> None:
     TraceContext.from_traceparent(header)
 
 
-@given(st.booleans())
-def test_what_is_passed_on_can_be_read(sampled: bool) -> None:
-    root = TraceContext.root(sampled=sampled)
+@pytest.mark.parametrize("sampled", [True, False])
+def test_what_is_passed_on_can_be_read(writer: TraceWriter, sampled: bool) -> None:
+    root = writer.create_root_trace(sampled=sampled)
     assert TraceContext.from_traceparent(root.traceparent()) == root

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import Message
+from actors.delivery import Delivered
 from actors.failure import Failure
 from actors.journal import EntryType, JournalEntry, JournalRecord, record_id
 from actors.telemetry import ActivityReporter, TurnSpan
@@ -77,7 +78,7 @@ class Turn:
                 turn.version, turn.activated = 4, now
                 turn.started = self.span.ticks()
             case 3 | 4 | 5:
-                self.activities.append(ActivityReporter(self.span, "pay", f"key-{number}"))
+                self.activities.append(self.span.note_activity("pay", f"key-{number}"))
             case 6:
                 for note in range(self.notes):
                     self.span.emit("store:write", attempt=note)
@@ -94,7 +95,7 @@ class Turn:
                 turn.wrote = (WROTE, now - 7, now, 3, 1)
             case 11:
                 codes = {self.sent.message_id: CODES["message:sent"]}
-                self.span.note_sent([self.sent], codes, [True], now, record(3))
+                self.span.note_sent(Delivered([self.sent], now, [True]), codes, record(3))
             case 12:
                 turn.before = 0
                 turn.completed = now

@@ -62,6 +62,7 @@ def test_about_its_share_is_kept(rate: float) -> None:
 
 def test_all_or_nothing_is_kept_when_asked_for() -> None:
     ids = [*random_ids(1_000), "0" * 32, "f" * 32]
+    assert Sampler().keeps_all
     assert all(map(Sampler().keeps, ids))
     assert not any(map(Sampler(0.0).keeps, ids))
 
