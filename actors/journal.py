@@ -25,15 +25,15 @@ from storage import (
     NotFound,
     Query,
     StorageError,
-    Unavailable,
     Where,
-    Write,
     joined,
 )
 
 ACTOR_JOURNALS = ContainerSpec("actor-journals", "actorId", default_ttl=-1, indexed=("messageId",))
 JOURNAL_TTL = 30 * DAY
 """How long compacted records stay readable."""
+EXPIRE_STEP = 5_000
+"""Journal entries whose records are given their time to live by one call of the store."""
 
 
 class EntryType(StrEnum):
@@ -275,25 +275,14 @@ class Journal:
 
         It may be repeated, and says nothing of records that are gone or have theirs already.
         """
-        where = (Where("id", ">=", record_id(since)), Where("id", "<", record_id(until)))
-        cursor: str | None = None
         count = 0
-        while True:
-            page = await self._container.query(
-                Query(where, partition=actor_id, limit=200, cursor=cursor)
+        # Step by step: whatever else is written meanwhile need not wait for all of it.
+        for start in range(since, until, EXPIRE_STEP):
+            first, last = record_id(start), record_id(min(start + EXPIRE_STEP, until))
+            count += await self._container.set_ttl(
+                actor_id, since=first, until=last, ttl=JOURNAL_TTL
             )
-            writes = [
-                Write({**document.body, "ttl": JOURNAL_TTL}, document.etag)
-                for document in page.documents
-                if "ttl" not in document.body
-            ]
-            for result in await self._container.write_many(writes):
-                if isinstance(result, Unavailable):
-                    raise result
-            count += len(writes)
-            cursor = page.cursor
-            if cursor is None:
-                return count
+        return count
 
     async def of_message(self, actor_id: str, message_id: str) -> list[JournalRecord]:
         """Return the records that turns of this message wrote, oldest first."""

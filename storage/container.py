@@ -112,6 +112,18 @@ class Container(Protocol):
         returned in its place, not raised. It saves what many calls cost, nothing else.
         """
 
+    async def set_ttl(self, partition: str, *, since: str, until: str, ttl: int) -> int:
+        """Let documents of a partition expire in `ttl` seconds; return how many.
+
+        Those with ids from `since` to before `until` whose body has no `ttl`, which it gets, each
+        by itself. One that somebody else writes meanwhile may be left as that made it. Whether the
+        others get another etag, and a place in `changes`, is up to the engine. The container's spec
+        must have a `default_ttl`.
+
+        Raises:
+            Unavailable: some of them will expire; calling it again sees to the others.
+        """
+
     async def upsert(self, body: Body) -> Document:
         """Create or overwrite, whichever applies."""
 

@@ -40,7 +40,7 @@ SPECS = (ACTOR_STATES, ACTOR_JOURNALS, MESSAGE_ARCHIVE, ACTOR_EVENTS, DEAD_LETTE
 DURABLE = (
     *("enqueue", "lease", "extend", "ack", "nack", "park", "wake", "dead_letter"),
     *("acquire", "renew", "release"),
-    *("create", "replace", "upsert", "delete", "write_many"),
+    *("create", "replace", "upsert", "delete", "set_ttl"),
 )
 JOINABLE = ("enqueue", "ack", "nack", "park", "dead_letter", "release", "create")
 """Those that the embedded engine can do in one transaction."""

@@ -52,6 +52,19 @@ def select(spec: ContainerSpec, query: Query) -> tuple[str, Parameters]:
     return text, [{"name": f"@p{i}", "value": value} for i, value in enumerate(values)]
 
 
+def without_ttl(
+    spec: ContainerSpec, partition: str, since: str, until: str, most: int
+) -> tuple[str, Parameters]:
+    """Return the query for ids and etags of documents of a partition that have no TTL of their own:
+    those with ids after `since` up to before `until`, in order, and so many at most."""
+    text = (
+        f"SELECT TOP {most} c.id, c._etag FROM c WHERE {field(spec.partition_key)} = @partition"  # noqa: S608
+        " AND c.id >= @since AND c.id < @until AND NOT IS_DEFINED(c.ttl) ORDER BY c.id ASC"
+    )
+    values = {"@partition": partition, "@since": since, "@until": until}
+    return text, [{"name": name, "value": value} for name, value in values.items()]
+
+
 def _equal_of(spec: ContainerSpec, query: Query) -> tuple[str, ...]:
     """Return the leading paths of the most specific index that the query can use."""
     equal = {where.path for where in query.where if where.op == "="}

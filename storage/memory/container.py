@@ -90,6 +90,20 @@ class MemoryContainer:
     async def write_many(self, writes: Sequence[Write]) -> list[Document | StorageError]:
         return [await one_write(self, write) for write in writes]
 
+    async def set_ttl(self, partition: str, *, since: str, until: str, ttl: int) -> int:
+        self._operations["set_ttl"] += 1
+        count = 0
+        for of, id in sorted(self._documents):
+            stored = self._live(id, of) if of == partition and since <= id < until else None
+            if stored is None:
+                continue
+            body = decode(stored.encoded)
+            if "ttl" not in body:
+                body["ttl"] = ttl
+                self._put(id, partition, body, encode(self.spec, body)[2])
+                count += 1
+        return count
+
     async def upsert(self, body: Body) -> Document:
         id, partition, encoded = encode(self.spec, body)
         self._operations["upsert"] += 1

@@ -100,7 +100,20 @@ async def test_after_their_time_they_are_gone_and_everything_later_stands(
     ]
 
 
-@pytest.mark.parametrize("fails_at", range(1, 6))
+async def test_a_long_journal_is_compacted_step_by_step_and_as_a_whole(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.journal.EXPIRE_STEP", 7)
+    kept = Kept(clock)
+    await kept.turns(20)
+    assert await kept.compact() == 40
+    assert kept.journals.usage().operations["set_ttl"] == 6
+    await kept.turns(1)
+    clock.advance(JOURNAL_TTL + 1)
+    assert await kept.records() == [40]
+
+
+@pytest.mark.parametrize("fails_at", range(1, 5))
 async def test_a_compaction_that_dies_anywhere_is_done_by_the_next_one(
     clock: ManualClock, monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:
@@ -111,7 +124,7 @@ async def test_a_compaction_that_dies_anywhere_is_done_by_the_next_one(
     fold = await kept.store.load(ACTOR)
     calls = 0
     for container in (kept.states, kept.journals):
-        for name in ("upsert", "replace", "query"):
+        for name in ("upsert", "replace", "set_ttl"):
             original = getattr(container, name)
 
             async def dying(*args: Any, _original: Any = original, **more: Any) -> Any:

@@ -22,7 +22,7 @@ from actors.archive import MessageArchive
 from actors.inbox import Inbox
 from actors.journal import ACTOR_JOURNALS
 from actors.stores import ACTOR_STATES, CosmosStateStore
-from storage import Conflict, StorageError, Throttled, Unavailable
+from storage import Conflict, Throttled, Unavailable
 from storage.memory import MemoryContainer
 from tests.actors import world
 from tests.crash import cast
@@ -77,22 +77,22 @@ class Faults:
         self.failed: str | None = None
         """The call that failed."""
 
-    async def call(self, name: str, do: Callable[[], Awaitable[Any]], documents: int) -> Any:
-        """Do it, or fail: by raising, or by returning an error for each of `documents`."""
+    async def call(self, name: str, do: Callable[[], Awaitable[Any]]) -> Any:
+        """Do it, or fail."""
         if not self._slow:
-            return await self._call(name, do, documents)
+            return await self._call(name, do)
         # Some of it before the call does what it does, some after.
         await asyncio.sleep(self._slow / 2)
         try:
-            return await self._call(name, do, documents)
+            return await self._call(name, do)
         finally:
             await asyncio.sleep(self._slow / 2)
 
-    async def _call(self, name: str, do: Callable[[], Awaitable[Any]], documents: int) -> Any:
+    async def _call(self, name: str, do: Callable[[], Awaitable[Any]]) -> Any:
         self.calls.append(name)
         if self._refused:
             self._refused -= 1
-            return failed(Throttled("not now", 0.001), documents)
+            raise Throttled("not now", 0.001)
         # Runs differ a little in their order: then it is the next call that can fail so.
         called = self.calls.count(name) if self._only else len(self.calls)
         due = self.failed is None and called >= self._at and self._only in ("", name)
@@ -107,13 +107,7 @@ class Faults:
             await do()
         if self._fault is Fault.OUTAGE:
             self._refused = OUTAGE_CALLS
-        return failed(Unavailable("no answer"), documents)
-
-
-def failed(error: StorageError, documents: int) -> list[StorageError]:
-    if documents:
-        return [error] * documents
-    raise error
+        raise Unavailable("no answer")
 
 
 class Faulty:
@@ -131,8 +125,7 @@ class Faulty:
 
         async def call(*args: Any, **options: Any) -> Any:
             do = functools.partial(real, *args, **options)
-            documents = len(args[0]) if method == "write_many" else 0
-            return await self._faults.call(f"{self._name}.{method}", do, documents)
+            return await self._faults.call(f"{self._name}.{method}", do)
 
         return call
 

@@ -459,6 +459,57 @@ async def test_an_expired_document_is_gone_for_every_call(
     assert await all_ids(notes, Query((), "a", ("at",))) == ["3"]
 
 
+async def test_documents_of_a_range_are_given_their_time_to_live(
+    notes: Container, clock: ManualClock
+) -> None:
+    for number in range(6):
+        await notes.create({"id": f"n-{number}", "k": "a", "at": number, "text": 'ä"\n'})
+    await notes.create({"id": "n-2", "k": "b"})
+    own = await notes.replace(
+        {"id": "n-3", "k": "a", "ttl": 7}, if_etag=(await notes.read("n-3", "a")).etag
+    )
+    assert await notes.set_ttl("a", since="n-1", until="n-5", ttl=500) == 3
+    found = await notes.read("n-2", "a")
+    assert found.body == {"id": "n-2", "k": "a", "at": 2, "text": 'ä"\n', "ttl": 500}
+    assert await notes.read("n-3", "a") == own
+    for id, partition in (("n-0", "a"), ("n-5", "a"), ("n-2", "b")):
+        assert "ttl" not in (await notes.read(id, partition)).body
+    assert await notes.set_ttl("a", since="n-1", until="n-5", ttl=900) == 0
+    assert await notes.set_ttl("none", since="n-1", until="n-5", ttl=900) == 0
+    after = await notes.replace({"id": "n-2", "k": "a"}, if_etag=found.etag)
+    assert (await notes.read("n-2", "a")).etag == after.etag
+
+
+async def test_it_counts_from_when_it_was_given(
+    notes: Container, clock: ManualClock, request: pytest.FixtureRequest
+) -> None:
+    if "cosmos" in request.node.name:
+        request.applymarker(pytest.mark.xfail(reason=COSMOS_NEVER_EXPIRES, strict=True))
+    for number in range(4):
+        await notes.create({"id": str(number), "k": "a", "at": number, "ttl": -1})
+    for number in range(4, 8):
+        await notes.create({"id": str(number), "k": "a", "at": number})
+    clock.advance(60)
+    assert await notes.set_ttl("a", since="2", until="6", ttl=300) == 2
+    clock.advance(60)
+    assert await all_ids(notes, Query((), "a", ("at",))) == ["0", "1", "2", "3", "4", "5"]
+    assert await notes.set_ttl("a", since="0", until="9", ttl=300) == 0
+    clock.advance(241)
+    assert await all_ids(notes, Query((), "a", ("at",))) == ["0", "1", "2", "3"]
+
+
+async def test_more_documents_than_are_written_at_a_time_get_it(notes: Container) -> None:
+    ids = [f"{number:05d}" for number in range(1_203)]
+    await notes.write_many([Write({"id": id, "k": "a", "at": 1}) for id in ids])
+    assert await notes.set_ttl("a", since=ids[1], until="x", ttl=500) == 1_202
+    assert await notes.set_ttl("a", since="0", until="x", ttl=500) == 1
+    first = await notes.query(Query(partition="a", limit=1_000))
+    rest = await notes.query(Query(partition="a", limit=1_000, cursor=first.cursor))
+    found = [*first.documents, *rest.documents]
+    assert [document.body["id"] for document in found] == ids
+    assert {document.body["ttl"] for document in found} == {500}
+
+
 async def test_a_write_starts_the_time_to_live_anew(notes: Container, clock: ManualClock) -> None:
     await notes.create({"id": "1", "k": "a"})
     clock.advance(90)

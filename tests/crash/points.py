@@ -41,7 +41,7 @@ STEPS = (
     Step("queue.wake", 2),
     Step("actor-events.upsert", 2),
     Step("actor-states.upsert", 2),
-    Step("actor-journals.write_many", 1),
+    Step("actor-journals.set_ttl", 1),
     Step("actor-states.replace", 1),
     Step("queue.nack", 1),
     Step("dead-letters.create", 1),
@@ -104,7 +104,7 @@ def arm(fuse: Fuse) -> None:
         _wrap_work(SqliteQueue, name, fuse, lambda _, name: f"queue.{name}")
     _wrap(SqliteLocks, "acquire", fuse, lambda _, name: f"locks.{name}")
     _wrap_work(SqliteLocks, "release", fuse, lambda _, name: f"locks.{name}")
-    for name in ("replace", "upsert", "delete", "write_many"):
+    for name in ("replace", "upsert", "delete", "write_many", "set_ttl"):
         _wrap(SqliteContainer, name, fuse, lambda container, name: f"{container.spec.name}.{name}")
     _wrap_work(
         *(SqliteContainer, "create", fuse, lambda container, name: f"{container.spec.name}.{name}")
