@@ -34,8 +34,6 @@ SNAPSHOT_BYTES = 1 << 20
 """Bytes of journal after which it is written again, however few the entries."""
 COMPACT_EVERY = 1_000
 """Journal entries after which those before the snapshot are given their time to live."""
-
-
 NO_RUNS: Mapping[str, Run] = MappingProxyType({})
 
 

@@ -56,7 +56,7 @@ def without_ttl(
     spec: ContainerSpec, partition: str, since: str, until: str, most: int
 ) -> tuple[str, Parameters]:
     """Return the query for ids and etags of documents of a partition that have no TTL of their own:
-    those with ids after `since` up to before `until`, in order, and so many at most."""
+    those with ids from `since` to before `until`, in order, and so many at most."""
     text = (
         f"SELECT TOP {most} c.id, c._etag FROM c WHERE {field(spec.partition_key)} = @partition"  # noqa: S608
         " AND c.id >= @since AND c.id < @until AND NOT IS_DEFINED(c.ttl) ORDER BY c.id ASC"

@@ -459,9 +459,7 @@ async def test_an_expired_document_is_gone_for_every_call(
     assert await all_ids(notes, Query((), "a", ("at",))) == ["3"]
 
 
-async def test_documents_of_a_range_are_given_their_time_to_live(
-    notes: Container, clock: ManualClock
-) -> None:
+async def test_documents_of_a_range_are_given_their_time_to_live(notes: Container) -> None:
     for number in range(6):
         await notes.create({"id": f"n-{number}", "k": "a", "at": number, "text": 'ä"\n'})
     await notes.create({"id": "n-2", "k": "b"})
