@@ -40,7 +40,12 @@ JSON = st.recursive(
 @given(
     TEXT,
     st.dictionaries(st.text(max_size=5), JSON, max_size=4),
-    st.none() | st.builds(TraceContext.root),
+    st.none()
+    | st.builds(
+        TraceContext,
+        st.binary(min_size=16, max_size=16).map(bytes.hex),
+        st.binary(min_size=8, max_size=8).map(bytes.hex),
+    ),
     st.integers(-5, 5),
     st.integers(0, 2**41),
     st.integers(0, 2**41),

@@ -18,6 +18,7 @@ from actors.redrive import Fate, Redrive, retry_id
 from storage import PreconditionFailed, Unavailable
 from tests.actors.world import World
 from tracing import TraceReader, TraceStatus
+from tracing.sampling import Sampler
 
 WORKING = {"till": True}
 
@@ -117,7 +118,7 @@ async def test_a_retry_is_traced_even_where_nothing_else_is_sampled() -> None:
     desk = Desk()
     assert desk.writer is not None
     (letter,) = await desk.give_up(500)
-    desk.writer._sampler = replace(desk.writer._sampler, rate=0.0)
+    desk.writer._sampler = Sampler(rate=0.0)
     async with desk.open():
         sent = await desk.redrive.retry("Till/1", letter.message_id, by="ada")
     await desk.writer.flush()

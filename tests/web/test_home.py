@@ -21,6 +21,7 @@ from tests.web.conftest import HTMX, settled, text
 from tests.web.test_traces import rows, some_runs
 from tracing import Event
 from tracing.keeper import RollupKeeper
+from tracing.sampling import Sampler
 from tracing.sink import TraceSink
 from tracing.spanlog import logs_of
 
@@ -300,7 +301,7 @@ async def test_more_groups_than_are_shown_are_counted(loom: Loom, client: AsyncC
 
 async def test_an_unsampled_run_is_counted_all_the_same(loom: Loom, client: AsyncClient) -> None:
     assert loom.writer is not None
-    loom.writer._sampler = type(loom.writer._sampler)(rate=0)
+    loom.writer._sampler = Sampler(rate=0)
     await loom.runtime.start(WORKFLOWS["chain"], {"depth": 3}, key="unseen")
     assert await settled(loom) == []
     page = text(await client.get("/"))
