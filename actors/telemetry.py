@@ -125,7 +125,7 @@ class SpanEmitter:
         """Return the draft that takes the next note."""
         draft = self._draft
         if not draft.sealed:
-            self.tracer.listen(draft.so_far())
+            self.tracer.take(draft.so_far())
             return draft
         self._draft = draft.empty(self.ticks())
         self.tracer.listen(self._draft)
@@ -139,8 +139,8 @@ class SpanEmitter:
 class TurnSpan(SpanEmitter):
     """Emits the events of the span in which a worker handles a message.
 
-    Most of them are fields of `turn`; when nothing more will be told, it is to be `over`. It begins
-    when the message has been leased, at `now_ns` since the epoch.
+    Most of them are fields of `turn`. It begins when the message has been leased, at `now_ns` since
+    the epoch, and lasts until its `end`.
     """
 
     __slots__ = ("turn",)
@@ -169,6 +169,10 @@ class TurnSpan(SpanEmitter):
             journal=_JOURNAL,
         )
         tracer.listen(draft)
+
+    def end(self) -> None:
+        """Say that the turn is over. What is emitted later all the same is told by itself."""
+        self.tracer.end(self._draft)
 
     def note_activity(self, name: str, key: str) -> ActivityReporter:
         """Emit that an activity was scheduled, and that its first attempt began."""

@@ -281,7 +281,7 @@ class ActorWorker:
         finally:
             self._settlement.forget(lease)
             if span is not None:
-                span.turn.over = True
+                span.end()
 
     def _abandon(self, span: SpanEmitter | None, lease: Lease, why: str) -> None:
         self._abandoned += 1

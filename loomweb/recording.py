@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -33,7 +34,7 @@ class Recording:
         pid: the process that records; None while there is none.
     """
 
-    recorder: Recorder
+    recorder: Recorder[Any]
     usage: Callable[[], Usage]
     exported: Callable[[], ExportStats | None]
     pid: Callable[[], int | None]

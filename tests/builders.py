@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 from actors import Message
 from storage import Container
 from tracing import Event, Ref, StoreRecorder, TraceWriter
 from tracing.context import NewId, random_id
-from tracing.draft import EnqueuedNote, Telling, spelled_out
+from tracing.draft import Telling, spelled_out
 from tracing.event import Clock
 from tracing.sampling import Sampler
 from tracing.spanlog import SpanLog
@@ -61,27 +60,12 @@ class RememberingWriter(TraceWriter):
         self._told: list[SpanLog] = []
 
     def take(self, told: Telling) -> None:
-        waiting = len(self._incoming)
+        self._told += told.spelled_out()
         super().take(told)
-        if len(self._incoming) == waiting:
-            self._told += told.spelled_out()
-
-    def _hand_over(self, begun_before: int | None = None) -> None:
-        waiting = [*self._incoming, *self._listened]
-        before = deepcopy(waiting)
-        super()._hand_over(begun_before)
-        for draft, was in zip(waiting, before, strict=True):
-            if (
-                isinstance(draft, EnqueuedNote)
-                or isinstance(was, EnqueuedNote)
-                or draft.sealed
-                or draft.size < was.size
-            ):
-                self._told += was.spelled_out()
 
     @property
     def emitted(self) -> list[Event]:
-        logs = [*self._told, *spelled_out([*self._incoming, *self._listened])]
+        logs = [*self._told, *spelled_out(self._open)]
         return [event for log in logs for event in log.events()]
 
 

@@ -74,8 +74,7 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
         completed: when what the turn sent was enqueued.
         before: version of the state that the turn changed; -1 when it changed none.
         released: when the lock was given up.
-        over: nothing more will be told.
-        told: how many of its events the recorder has been given.
+        told: how many of its events were told before, in a part.
     """
 
     dequeued: int = 0
@@ -88,7 +87,6 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
     completed: int = 0
     before: int = -1
     released: int = 0
-    over: bool = False
     told: int = 0
 
     @property
@@ -150,7 +148,7 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True):
         key: the activity's idempotency key.
         wrote: the journal record that holds its result; the event of its write is one of the turn's
             span.
-        told: the recorder has been given how it began.
+        told: how it began was told before, in a part.
     """
 
     name: str
@@ -245,8 +243,8 @@ class EnqueuedNote(msgspec.Struct, gc=False, array_like=True, tag=1):
         ]
 
 
-class Draft(msgspec.Struct, gc=False, array_like=True, tag=0):
-    """Events of one span that one emitter tells, one after the other.
+class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
+    """Events of one span that one emitter tells, one after the other. Equal to itself only.
 
     Attributes:
         began: when it was begun.

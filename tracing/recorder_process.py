@@ -17,7 +17,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -31,8 +30,6 @@ from tracing.recording import NOTHING_WRITTEN, Recorder, WriterStats
 
 logger = logging.getLogger(__name__)
 
-FRAME_SIZE = 500
-"""Drafts that are encoded together."""
 REPORT_SECONDS = 0.2
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a process that ended is replaced; doubled each time."""
@@ -43,6 +40,8 @@ CLOSE_SECONDS = 10.0
 READ_AHEAD = 1 << 20
 """Bytes that the recording process reads before it looks at them."""
 _PREFIX = 4
+_ARRAY = b"\xdd"
+"""Begins an array in MessagePack, before how many items it has, in 32 bits, and the items."""
 
 
 class Told(msgspec.Struct, tag="told", array_like=True):
@@ -86,12 +85,10 @@ class Report(msgspec.Struct, array_like=True):
 
 _SILENCE = Report(0, 0, NOTHING_WRITTEN, Usage({}, {}), None, [])
 _encoder = msgspec.msgpack.Encoder()
+_encode_into = _encoder.encode_into
 _requests = msgspec.msgpack.Decoder(Told | Flush | Close)
 _reports = msgspec.msgpack.Decoder(Report)
 _told = msgspec.msgpack.Decoder(list[Telling])
-_EVENTS = attrgetter("events")
-_UNFIT = (TypeError, ValueError, OverflowError)
-"""What the encoder raises of values that no event should have."""
 
 
 def _frame(message: Told | Flush | Close | Report) -> bytes:
@@ -99,7 +96,7 @@ def _frame(message: Told | Flush | Close | Report) -> bytes:
     return _prefix(body) + body
 
 
-def _prefix(body: bytes) -> bytes:
+def _prefix(body: bytes | bytearray) -> bytes:
     return len(body).to_bytes(_PREFIX, "big")
 
 
@@ -110,6 +107,37 @@ async def _next_frame(reader: asyncio.StreamReader) -> bytes | None:
         return await reader.readexactly(int.from_bytes(prefix, "big"))
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
+
+
+class Frame:
+    """What was told, encoded piece by piece.
+
+    A piece is encoded as soon as it was told: it is in the processor's cache then, and what it was
+    made of can be let go, so that less is driven out of the cache by it. Encoded all together, the
+    same added a third more misses of a cache of 2 MiB, as callgrind simulates one.
+    """
+
+    __slots__ = ("_body", "_count")
+
+    def __init__(self) -> None:
+        # Room for the beginning of an array with 32 bits of length, which comes last.
+        self._body = bytearray(1 + _PREFIX)
+        self._count = 0
+
+    def append(self, told: Telling) -> None:
+        body = self._body
+        size = len(body)
+        try:
+            _encode_into(told, body, size)
+        except Exception:
+            del body[size:]
+            raise
+        self._count += 1
+
+    def closed(self) -> bytearray:
+        """Return the frame's body: an array of what was told. Nothing may be added any more."""
+        self._body[: 1 + _PREFIX] = _ARRAY + self._count.to_bytes(_PREFIX, "big")
+        return self._body
 
 
 class RecorderProcess:
@@ -145,7 +173,7 @@ class RecorderProcess:
         self._out: asyncio.StreamWriter | None = None
         """The connection, once the process has reported that it records."""
         self._begun = asyncio.Event()
-        self._waiting: list[Telling] = []
+        self._waiting: list[tuple[bytearray, int]] = []
         self._waiting_events = self._given = 0
         self._report = _SILENCE
         self._before = NOTHING_WRITTEN
@@ -157,12 +185,16 @@ class RecorderProcess:
         self._failures = 0
         self._retry_at = 0.0
 
-    def put(self, told: Sequence[Telling]) -> None:
+    def box(self) -> Frame:
+        return Frame()
+
+    def put(self, box: Frame, events: int) -> None:
+        told = box.closed()
         if self._out is None:
-            self._waiting += told
-            self._waiting_events += sum(map(_EVENTS, told))
+            self._waiting.append((told, events))
+            self._waiting_events += events
         else:
-            self._send(self._out, told)
+            self._send(self._out, told, events)
         self._make_room()
 
     def reject(self, events: int, error: Exception) -> None:
@@ -262,7 +294,8 @@ class RecorderProcess:
     def _tell_what_waits(self, out: asyncio.StreamWriter) -> None:
         self._out = out
         waiting, self._waiting, self._waiting_events = self._waiting, [], 0
-        self._send(out, waiting)
+        for told, events in waiting:
+            self._send(out, told, events)
         if self._flushes:
             out.write(_frame(Flush(self._flushes)))
         self._begun.set()
@@ -300,22 +333,10 @@ class RecorderProcess:
         self._given, self._report = 0, _SILENCE
         self._make_room()
 
-    def _send(self, out: asyncio.StreamWriter, told: Sequence[Telling]) -> None:
-        for at in range(0, len(told), FRAME_SIZE):
-            some = told[at : at + FRAME_SIZE]
-            events = sum(map(_EVENTS, some))
-            try:
-                body = _encoder.encode(some)
-            except _UNFIT as error:
-                if len(some) > 1:
-                    for each in some:
-                        self._send(out, [each])
-                else:
-                    self.reject(events, error)
-                continue
-            self._given += events
-            out.write(_frame(Told(events)) + _prefix(body))
-            out.write(body)
+    def _send(self, out: asyncio.StreamWriter, told: bytearray, events: int) -> None:
+        self._given += events
+        out.write(_frame(Told(events)) + _prefix(told))
+        out.write(told)
 
     def _take(self, report: Report) -> None:
         self._report = report
@@ -353,7 +374,7 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 async def serve(
     connection: socket.socket,
-    recorder: Recorder,
+    recorder: Recorder[list[Telling]],
     promoted: deque[str],
     usage: Callable[[], Usage],
     exported: Callable[[], ExportStats | None],
@@ -395,7 +416,7 @@ async def serve(
                     break
                 taken += events
                 try:
-                    recorder.put(_told.decode(told))
+                    recorder.put(_told.decode(told), events)
                 except msgspec.MsgspecError as error:
                     recorder.reject(events, error)
             case Flush(number):

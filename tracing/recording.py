@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from tracing.draft import Telling
+
+AnyBox = TypeVar("AnyBox", bound="Box")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,15 @@ class WriterStats:
 NOTHING_WRITTEN = WriterStats(0, 0, 0, 0, 0, 0, 0, 0, 0, {}, 0.0, 0.0)
 
 
-class Recorder(Protocol):
+class Box(Protocol):
+    """Holds what was told until it is handed over."""
+
+    def append(self, told: Telling) -> None:
+        """Take what was told, sealed, or raise of values that no event should have."""
+        ...
+
+
+class Recorder(Protocol[AnyBox]):
     """Takes what was told, in the event loop that called `start`; stores it in the background.
 
     Attributes:
@@ -79,8 +89,12 @@ class Recorder(Protocol):
     room: int
     interval: float
 
-    def put(self, told: Sequence[Telling]) -> None:
-        """Take what was told, sealed. Never raises and never waits."""
+    def box(self) -> AnyBox:
+        """Return an empty box, for `put`."""
+        ...
+
+    def put(self, box: AnyBox, events: int) -> None:
+        """Take a box with so many events. Never raises and never waits."""
         ...
 
     def reject(self, events: int, error: Exception) -> None:

@@ -7,12 +7,14 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
+from operator import attrgetter
+from threading import get_ident
+from typing import Any
 
 from tracing.context import NewId, TraceContext, random_id
 from tracing.draft import Draft, Telling
 from tracing.event import Clock, Event
-from tracing.recording import Recorder, WriterStats
+from tracing.recording import Box, Recorder, WriterStats
 from tracing.sampling import Sampler
 
 
@@ -28,15 +30,15 @@ class TraceWriter:
 
     Attributes:
         listen: takes the notes that a draft will get, for a fraction of what `emit` costs for each.
-            Only for code that runs in the event loop that called `start`. When the writer looks
-            what has come in it seals the draft, unless that is of a turn which is not over yet.
+            Only for code that runs in the event loop that called `start`. A draft of a turn is open
+            until its `end`; any other is sealed when the writer looks what has come in.
         ticks: its clock, which never goes back; nanoseconds since `epoch_ns`.
         epoch_ns: nanoseconds since the epoch.
     """
 
     def __init__(
         self,
-        recorder: Recorder,
+        recorder: Recorder[Any],
         *,
         clock: Clock | None = None,
         new_id: NewId = random_id,
@@ -47,9 +49,14 @@ class TraceWriter:
         self._recorder = recorder
         self._sampler = None if sampler is None or sampler.keeps_all else sampler
         self._new_id = new_id
-        self._incoming: deque[Telling] = deque()
-        self._listened: list[Draft] = []
-        self.listen: Callable[[Draft], None] = self._listened.append
+        self._thread = get_ident()
+        self._box: Box = recorder.box()
+        self._boxed = 0
+        """Events in the box."""
+        self._elsewhere: deque[Telling] = deque()
+        """What other threads told; it comes into the box when the writer looks."""
+        self._open: set[Draft] = set()
+        self.listen: Callable[[Draft], None] = self._open.add
         self._closed = False
         self._task: asyncio.Task[None] | None = None
         self._dropped: Counter[str] = Counter()
@@ -67,11 +74,30 @@ class TraceWriter:
                 self.refuse()
 
     def take(self, told: Telling) -> None:
-        """Take one event, as `emit` does, for less of its cost."""
-        if len(self._incoming) < self._recorder.room:
-            self._incoming.append(told)
+        """Take what was told, sealed, as `emit` does, for less of its cost."""
+        events, room = told.events, self._recorder.room - self._boxed
+        if get_ident() != self._thread:
+            if len(self._elsewhere) < room:
+                self._elsewhere.append(told)
+            else:
+                self._drop(events)
+        elif events > room:
+            self._drop(events)
         else:
-            self._dropped["shutdown" if self._closed else "overflow"] += 1
+            try:
+                self._box.append(told)
+            except Exception as error:  # values that no event should have: never the work's fault
+                self._recorder.reject(events, error)
+            else:
+                self._boxed += events
+
+    def end(self, draft: Draft) -> None:
+        """Take a draft to which nothing will be added, and listen no more."""
+        self._open.discard(draft)
+        if not draft.sealed:
+            draft.seal()
+            if draft.events:
+                self.take(draft)
 
     def now(self) -> int:
         """Return nanoseconds since the epoch, by a clock that never goes back."""
@@ -116,6 +142,7 @@ class TraceWriter:
 
     def start(self) -> None:
         """Begin writing in the background of the running event loop."""
+        self._thread = get_ident()
         self._recorder.start()
         self._task = asyncio.create_task(self._run(), name="trace writer")
 
@@ -124,7 +151,7 @@ class TraceWriter:
 
         Events of unsampled traces go on waiting for a failure.
         """
-        self._hand_over()
+        self.hand_over()
         await self._recorder.flush()
 
     async def close(self, *, timeout: float = 10.0) -> None:
@@ -132,12 +159,13 @@ class TraceWriter:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._hand_over()
+        self.hand_over()
         await self._recorder.close(timeout=timeout)
         self._closed = True
         late = self._fresh
-        self._incoming.clear()
-        self._listened.clear()
+        self._box, self._boxed = self._recorder.box(), 0
+        self._elsewhere.clear()
+        self._open.clear()
         self.listen = _deaf
         if late:
             self._dropped["shutdown"] += late
@@ -146,48 +174,45 @@ class TraceWriter:
         while True:
             looked = self.ticks()
             await asyncio.sleep(self._recorder.interval)
-            self._hand_over(looked)
+            self.hand_over(looked)
 
-    def _hand_over(self, begun_before: int | None = None) -> None:
+    def hand_over(self, begun_before: int | None = None) -> None:
         """Give the recorder what came in, as far as it has room for it.
 
-        Turns that go on and began at that tick or later are left for the next time: most of them
-        are over by then, and need not be told in two parts.
+        The writer does so by itself every `interval` seconds of its recorder. Turns that go on and
+        began at that tick or later are left for the next time: most of them are over by then, and
+        need not be told in two parts.
         """
+        for draft in sorted(self._open, key=_BEGAN):
+            if draft.turn is None:
+                self.end(draft)
+            elif draft.size and (begun_before is None or draft.began < begun_before):
+                self.take(draft.so_far())
+        for _ in range(len(self._elsewhere)):
+            self.take(self._elsewhere.popleft())
         recorder = self._recorder
-        taken = len(self._incoming)
-        # Taken out of the room at once: other threads go on emitting meanwhile.
-        recorder.room -= taken
-        given: list[Telling] = list(islice(iter(self._incoming.popleft, None), taken))
-        listened = self._listened.copy()
-        self._listened.clear()
-        left = recorder.room
-        for draft in listened:
-            if not draft.sealed:
-                turn = draft.turn
-                if turn is None or turn.over:
-                    draft.seal()
-                else:
-                    self.listen(draft)
-                    young = begun_before is not None and draft.began >= begun_before
-                    if young or not draft.size:
-                        continue
-                    draft = draft.so_far()
-            events = draft.events
-            if events > left:
-                self._dropped["overflow"] += events
-            elif events:
-                left -= events
-                given.append(draft)
+        box, events = self._box, self._boxed
+        # Out of the room before it is out of the box: other threads look at both.
+        recorder.room -= events
+        self._box, self._boxed = recorder.box(), 0
+        if not events:
+            return
         try:
-            recorder.put(given)
+            recorder.put(box, events)
         except Exception as error:  # a fault of ours: never the work's that is traced
-            recorder.reject(sum(told.events for told in given), error)
+            recorder.reject(events, error)
 
     @property
     def _fresh(self) -> int:
         """How many events came in and are not with the recorder yet."""
-        return len(self._incoming) + sum(draft.size for draft in self._listened)
+        told = self._boxed + sum(told.events for told in self._elsewhere.copy())
+        return told + sum(draft.size for draft in self._open)
+
+    def _drop(self, events: int) -> None:
+        self._dropped["shutdown" if self._closed else "overflow"] += events
+
+
+_BEGAN = attrgetter("began")
 
 
 def _deaf(draft: Draft) -> None:

@@ -36,12 +36,13 @@ class Listener(StoreRecorder):
         super().__init__(MemoryContainer(TRACE_EVENTS))
         self.given: list[Telling] = []
 
-    def put(self, told: Sequence[Telling]) -> None:
-        for each in told:
+    def put(self, box: list[Telling], events: int) -> None:
+        for each in box:
             assert isinstance(each, Draft)
             assert each.sealed
             assert each.events == each.size
-        self.given += msgspec.msgpack.decode(msgspec.msgpack.encode(told), type=list[Telling])
+        assert events == sum(each.events for each in box)
+        self.given += msgspec.msgpack.decode(msgspec.msgpack.encode(box), type=list[Telling])
 
     @property
     def events(self) -> list[Event]:
@@ -121,11 +122,11 @@ def told(looks: Sequence[bool], notes: int, patient: bool) -> tuple[list[Event],
     for number, look in enumerate(looks):
         now = tracer.ticks()
         if look:
-            tracer._hand_over(looked if patient else None)
+            tracer.hand_over(looked if patient else None)
             looked = now
         turn.step(number)
-    turn.span.turn.over = True
-    tracer._hand_over()
+    turn.span.end()
+    tracer.hand_over()
     return recorder.events, tracer
 
 
@@ -163,10 +164,10 @@ def test_what_is_told_of_a_turn_after_its_end_is_told_as_well() -> None:
     tracer = TraceWriter(recorder)
     turn = Turn(tracer, 0)
     turn.step(0)
-    turn.span.turn.over = True
-    tracer._hand_over()
+    turn.span.end()
+    tracer.hand_over()
     turn.span.emit("store:write")
-    tracer._hand_over()
+    tracer.hand_over()
     assert [e.type for e in recorder.events] == ["queue:dequeued", "store:write"]
 
 
@@ -176,10 +177,10 @@ def test_a_turn_that_has_told_everything_so_far_costs_its_writer_no_draft() -> N
     turn = Turn(tracer, 0)
     turn.step(0)
     for _ in range(3):
-        tracer._hand_over()
+        tracer.hand_over()
     assert len(recorder.given) == 1
     turn.step(1)
-    turn.span.turn.over = True
-    tracer._hand_over()
+    turn.span.end()
+    tracer.hand_over()
     types = [e.type for e in recorder.events]
     assert types == ["queue:dequeued", "lock:acquired", "message:received"]

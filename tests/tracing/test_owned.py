@@ -125,7 +125,7 @@ async def test_threads_that_emit_while_events_are_sorted_do_not_exceed_the_bound
     for thread in threads:
         thread.start()
     for _ in range(200):
-        writer._hand_over()
+        writer.hand_over()
         most = max(most, writer.stats().buffered)
     going.set()
     for thread in threads:

@@ -95,7 +95,7 @@ async def test_after_the_process_was_killed_another_one_records_and_the_loss_is_
     lost = messages(range(10, 20))
     for each in lost:
         writer.emit(each)
-    writer._hand_over()
+    writer.hand_over()
     assert writer.stats().buffered == len(lost)
     os.kill(first, signal.SIGKILL)
     await until(lambda: behind.pid not in (None, first))
@@ -120,7 +120,7 @@ async def main():
     writer.start()
     for number in range(500):
         writer.emit(event("queue:enqueued", number, at=number))
-    writer._hand_over()
+    writer.hand_over()
     while writer._recorder._waiting:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
@@ -150,7 +150,7 @@ async def test_without_a_process_events_wait_and_those_that_find_no_room_are_cou
     await until(lambda: writer.stats().paused_seconds)
     for each in messages(range(150)):
         writer.emit(each)
-    writer._hand_over()
+    writer.hand_over()
     assert writer.stats().buffered == 100
     assert writer.stats().dropped == {"overflow": 50}
     await writer.close(timeout=0.1)
