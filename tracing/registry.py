@@ -148,7 +148,9 @@ PROMOTING = frozenset(
 NOTABLE = PROMOTING | frozenset(
     kind.code
     for kind in _TYPES
-    if kind.phase != "instant" or kind.name in ("queue:dequeued", "message:retried")
+    if (kind.phase != "instant" and kind.span is not SpanKind.ACTIVITY)
+    or Attribute.ERROR_TYPE in kind.attributes
+    or kind.name in ("queue:dequeued", "message:retried")
 )
 """Codes of the types that counts, summaries and failure lists look at; a few of each turn."""
 

@@ -110,9 +110,7 @@ class SpanLog(msgspec.Struct, gc=False, array_like=True):
     def notable(self) -> list[Entry]:
         """Those of its entries that counts, summaries and failure lists look at."""
         if self._notable is None:
-            self._notable = [
-                entry for entry in self.entries if entry.code in NOTABLE or entry.more is not None
-            ]
+            self._notable = [entry for entry in self.entries if entry.code in NOTABLE]
         return self._notable
 
     def event(self, entry: Entry) -> Event:

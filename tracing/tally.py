@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,10 +55,14 @@ class Tally:
         """Count events."""
         if not logs:
             return
+        started, ended = sys.maxsize, 0
         for log in logs:
             if log.actor is not None:
                 self.actor_types.add(log.actor.partition("/")[0])
-            self.events += len(log.entries)
+            entries, at = log.entries, log.start_us
+            self.events += len(entries)
+            started = min(started, at + entries[0].after_ns // 1000)
+            ended = max(ended, at + entries[-1].after_ns // 1000)
             for entry in log.notable:
                 for counter, sign in _COUNTERS.get(entry.code, ()):
                     setattr(self, counter, getattr(self, counter) + sign)
@@ -66,8 +71,6 @@ class Tally:
                 rank = _ROOT_RANK.get(entry.code)
                 if rank is not None:
                     self._consider(log, entry, rank)
-        started = min(log.start_us + log.entries[0].after_ns // 1000 for log in logs)
-        ended = max(log.start_us + log.entries[-1].after_ns // 1000 for log in logs)
         self.started = min(self.started or started, started)
         self.ended = max(self.ended, ended)
         self._bound()
