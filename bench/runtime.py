@@ -11,7 +11,7 @@ each: a process of Python's keeps one core busy, and Restate's server and servic
   server is told to use 2 partitions instead of 24, and hypercorn not to close connections.
 * The bare engine creates the documents that such a run creates, each after the other, and no more.
 * Tracing's cost is that of pairs of blocks of runs at concurrency 200, with it and without it in
-  turn (`bench/paired.py`), in one process.
+  turn (`bench/paired.py`), in one process: telling, and what the other process slows this one down.
 
 Every figure comes from processes of its own, interleaved; the medians are printed. Peers are looked
 for in the Python environment named by --peers (see `bench/peers/requirements.txt`), and the Restate
@@ -49,10 +49,10 @@ from storage.sqlite import Database, SqliteStore
 
 ACTORS = 200
 RUNS, RUNS_ALONE = 4_000, 400
-RUNS_OF = {"dbos": 100, "dbos_wal": 100, "tracing": 6_000}
+RUNS_OF = {"dbos": 100, "dbos_wal": 100, "tracing": 40_000}
 """Of one part with `--quick`: enough for some seconds, the slower the fewer."""
-BLOCK = 500
-"""Runs of a block that is traced or not."""
+BLOCK = 2_000
+"""Runs of a block that is traced or not: enough that what is told is recorded meanwhile."""
 PEERS = Path(__file__).parent / "peers"
 
 Opened = tuple[Loom, ActorWorker, Callable[[int], Awaitable[None]]]
@@ -327,7 +327,7 @@ def report(
         figures[f"{side}_c1_p50_ms"] = median(side, 1, "p50_ms")
     figures["bare_engine_c200_per_s"] = median("bare", 200, "per_s")
     figures["documents_per_run"] = median("loom", 200, "documents")
-    for key in ("overhead_percent", "overhead_cpu_percent"):
+    for key in ("overhead_percent", "overhead_error_percent", "overhead_cpu_percent"):
         figures[f"tracing_{key}"] = median("tracing", 200, key)
 
     def ratio(side: str) -> float | None:
@@ -360,8 +360,11 @@ def report(
     bare_cell = cell(figures["bare_engine_c200_per_s"])
     print(f"{'the bare engine':26}{'':24}{bare_cell}{'':16}{cell(figures['loom_to_bare_c200'])}")
     documents = figures["documents_per_run"]
-    time, cpu = figures["tracing_overhead_percent"], figures["tracing_overhead_cpu_percent"]
-    print(f"A run creates {documents} documents. Tracing adds {time} % of time, {cpu} % of CPU.")
+    time, error, cpu = (figures[f"tracing_overhead_{key}percent"] for key in ("", "error_", "cpu_"))
+    print(
+        f"A run creates {documents} documents. Tracing adds {time} % of time (± {error} in each"
+        f" round), {cpu} % of CPU."
+    )
     if missing:
         print(f"Not installed, and left out: {', '.join(missing)}.")
     if quick:
