@@ -40,8 +40,8 @@ from tracing.containers import TRACE_EVENTS
 from tracing.spanlog import OWN_MESSAGE, pointer
 
 MESSAGES = 2
-BLOCK = 5
-"""How often a block runs each sample workflow."""
+BLOCK = 40
+"""How often a block runs each sample workflow: enough that what is told is recorded meanwhile."""
 STEPS = (
     "queue:enqueued",
     "queue:dequeued",
@@ -245,7 +245,7 @@ def main() -> None:
     if options.part:
         print(json.dumps(asyncio.run(PARTS[options.part](options.size))))
         return
-    runs, small, large, pairs = (2, 500, 5_000, 32) if options.quick else (5, 2_000, 25_000, 120)
+    runs, small, large, pairs = (2, 500, 5_000, 4) if options.quick else (5, 2_000, 25_000, 16)
     found: dict[str, list[dict[str, float]]] = {part: [] for part in PARTS}
     for number in range(runs):
         print(f"run {number + 1} of {runs} …", file=sys.stderr, flush=True)

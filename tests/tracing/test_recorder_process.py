@@ -203,13 +203,14 @@ async def test_a_process_that_cannot_open_its_store_loses_nothing_that_waits(
 async def test_values_that_no_event_should_have_cost_those_events_alone(tmp_path: Path) -> None:
     writer = TraceWriter(recorder(tmp_path))
     writer.start()
-    good, vast, wrong = messages(range(3))
+    good, vast, next_to_it, wrong = messages(range(4))
     await writer.flush()
     writer.emit(good)
     writer.emit(structs.replace(vast, duration_ns=1 << 80))  # does not go into a frame
+    writer.emit(next_to_it)
     await writer.flush()
     writer.emit(structs.replace(wrong, attempt="two"))  # is refused where it arrives
     await writer.close()
     stats = writer.stats()
-    assert (stats.events_written, stats.dropped) == (1, {"rejected": 2})
-    assert await stored(tmp_path) == [good]
+    assert (stats.events_written, stats.dropped) == (2, {"rejected": 2})
+    assert await stored(tmp_path) == [good, next_to_it]
