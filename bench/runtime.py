@@ -49,8 +49,9 @@ from storage.sqlite import Database, SqliteStore
 
 ACTORS = 200
 RUNS, RUNS_ALONE = 4_000, 400
-RUNS_OF = {"dbos": 100, "dbos_wal": 100, "tracing": 40_000}
-"""Of one part with `--quick`: enough for some seconds, the slower the fewer."""
+RUNS_OF = {"dbos": 100, "dbos_wal": 100, "restate": 1_500}
+"""Of one part with `--quick`: enough for some seconds, the slower the fewer. Else thrice that."""
+TRACING_RUNS, QUICK_TRACING_RUNS = 120_000, 16_000
 BLOCK = 2_000
 """Runs of a block that is traced or not: enough that what is told is recorded meanwhile."""
 PEERS = Path(__file__).parent / "peers"
@@ -286,11 +287,12 @@ def compare(options: argparse.Namespace) -> None:
     scale = 1 if options.quick else 3
     plans = {
         (side, concurrency): scale
-        * (RUNS_OF.get(side) or (RUNS_ALONE if concurrency == 1 else RUNS))
+        * min(RUNS_OF.get(side, RUNS), RUNS_ALONE if concurrency == 1 else RUNS)
         for side in sides
         for concurrency in ((200,) if side in ("tracing", "bare") else (1, 50, 200))
         if (side, concurrency) != ("loom_one", 1)
     }
+    plans["tracing", 200] = QUICK_TRACING_RUNS if options.quick else TRACING_RUNS
     found: dict[tuple[str, int], list[dict[str, float]]] = {plan: [] for plan in plans}
     for number in range(rounds):
         for (side, concurrency), runs in plans.items():
