@@ -93,8 +93,9 @@ class TraceWriter:
 
     def end(self, draft: Draft) -> None:
         """Take a draft to which nothing will be added, and listen no more."""
-        self._open.discard(draft)
-        if not draft.sealed:
+        # One that was open when the writer closed is counted as lost already.
+        if draft in self._open:
+            self._open.remove(draft)
             draft.seal()
             if draft.events:
                 self.take(draft)

@@ -184,3 +184,16 @@ def test_a_turn_that_has_told_everything_so_far_costs_its_writer_no_draft() -> N
     tracer.hand_over()
     types = [e.type for e in recorder.events]
     assert types == ["queue:dequeued", "lock:acquired", "message:received"]
+
+
+async def test_a_turn_that_ends_after_its_writer_has_closed_is_lost_once() -> None:
+    tracer = TraceWriter(Listener())
+    turn = Turn(tracer, 0)
+    for number in range(4):
+        turn.step(number)
+    left = tracer.stats().buffered
+    await tracer.close(timeout=0.05)
+    before = tracer.stats()
+    turn.span.end()
+    assert left == 7
+    assert (tracer.stats().buffered, tracer.stats().dropped) == (0, before.dropped)
