@@ -23,8 +23,8 @@ async def overhead(
 
     A traced block ends when the recorder has been given all that was told. What of it is not stored
     yet is stored before the next block begins, in nobody's time; a block should take several of the
-    recorder's intervals, so that this is little. A recorder's CPU in a process
-    of its own is not in `overhead_cpu_percent`.
+    recorder's intervals, so that this is little. A recorder's CPU in a process of its own is not in
+    `overhead_cpu_percent`.
     """
     tracer = loom.runtime.tracer
     if tracer is None:
@@ -63,8 +63,6 @@ def _middle(ratios: list[float]) -> float:
 
 def _error(ratios: list[float]) -> float:
     """Return the standard error of `_middle`, for ratios whose inner half is about normal."""
-    if len(ratios) < 4:
-        return math.inf
     lower, _, upper = statistics.quantiles(ratios, n=4)
     deviation = (upper - lower) / 1.349
     # A quarter trimmed from each end keeps 84 % of the efficiency that the whole mean has.

@@ -172,3 +172,6 @@ def test_whatever_is_counted_is_of_a_notable_type() -> None:
     for table in (tally._COUNTERS, tally._ROOT_RANK, rollup._COUNTERS, failure._OUTCOMES):
         assert set(table) <= NOTABLE
     assert PROMOTING <= NOTABLE
+    assert {kind.code for kind in BY_CODE.values() if Attribute.ERROR_TYPE in kind.attributes} <= (
+        NOTABLE
+    )
