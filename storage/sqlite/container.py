@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from storage.container import Body, Changes, Document, Page, Usage, Write
 from storage.document import decode, encode, expires_at
@@ -27,12 +27,23 @@ from storage.sqlite.work import SqliteWork
 T = TypeVar("T")
 Clock = Callable[[], float]
 _Row = tuple[int, str, int]
-_NewRow = tuple[Any, ...]
-"""pk, id, body, modified, expires, and one value per column of the spec."""
+
+_EVERY_ROW = ("lsn", "pk", "id", "body", "modified", "expires")
 
 _PURGE_EVERY = 1_000
 _PURGE_ROWS = 500
 _KEYS_PER_READ = 400
+
+
+class _NewRow(NamedTuple):
+    """What is written of a document; `columns` are those of its spec that are not null."""
+
+    partition: str
+    id: str
+    body: str
+    modified: int
+    expires: int | None
+    columns: dict[str, translate.Encoded]
 
 
 class SqliteStore:
@@ -76,11 +87,8 @@ class SqliteContainer:
         self._clock = clock
         self._table = translate.table_name(spec)
         self._columns = translate.Columns(spec)
-        names = self._columns.names
-        every = ["lsn", "pk", "id", "body", "modified", "expires", *names]
-        marks = ", ".join("?" * len(every))
-        self._insert = f"INTO {self._table} ({', '.join(every)}) VALUES ({marks})"
-        changed = ["lsn", "body", "modified", "expires", *names]
+        self._inserts: dict[tuple[str, ...], str] = {}
+        changed = ["lsn", "body", "modified", "expires", *self._columns.names]
         self._set = ", ".join(f"{name} = ?" for name in changed)
         self._excluded = ", ".join(f"{name} = excluded.{name}" for name in changed)
         self._operations: Counter[str] = Counter()
@@ -95,13 +103,28 @@ class SqliteContainer:
         id, partition, encoded = encode(self.spec, body)
         now = self._clock()
         expires = expires_at(self.spec, body, now)
-        return (partition, id, encoded, int(now), expires, *self._columns.of(body))
+        return _NewRow(partition, id, encoded, int(now), expires, self._columns.of(body))
+
+    def _insert(self, columns: Iterable[str]) -> str:
+        """Return a statement that inserts a row with these columns of its spec.
+
+        To bind a null to each of the others would double what the insert costs.
+        """
+        key = tuple(columns)
+        found = self._inserts.get(key)
+        if found is None:
+            names = (*_EVERY_ROW, *key)
+            marks = ", ".join("?" * len(names))
+            found = f"INTO {self._table} ({', '.join(names)}) VALUES ({marks})"
+            self._inserts[key] = found
+        return found
 
     def _create(self, connection: sqlite3.Connection, body: Body, row: _NewRow) -> Document:
-        partition, id, _, now, *_ = row
+        partition, id, encoded, now, expires, columns = row
         lsn = self._database.next_number()
-        statement = f"INSERT OR IGNORE {self._insert}"
-        if connection.execute(statement, (lsn, *row)).rowcount == 1:
+        statement = f"INSERT OR IGNORE {self._insert(columns)}"
+        values = (lsn, partition, id, encoded, now, expires, *columns.values())
+        if connection.execute(statement, values).rowcount == 1:
             return Document(dict(body), str(lsn), now)
         # What stands in the way may have expired.
         if (
@@ -111,7 +134,7 @@ class SqliteContainer:
             ).rowcount
             == 1
         ):
-            connection.execute(statement, (lsn, *row))
+            connection.execute(statement, values)
             return Document(dict(body), str(lsn), now)
         raise Conflict(f"{self.spec.name} has a document {id!r} in {partition!r}")
 
@@ -152,13 +175,13 @@ class SqliteContainer:
     def _replace(
         self, connection: sqlite3.Connection, body: Body, row: _NewRow, if_etag: str
     ) -> Document:
-        partition, id, *values = row
-        now = row[3]
+        partition, id, encoded, now, expires, columns = row
         lsn = self._database.next_number()
+        values = (lsn, encoded, now, expires, *map(columns.get, self._columns.names))
         changed = connection.execute(
             f"UPDATE {self._table} SET {self._set}"  # noqa: S608
             " WHERE pk = ? AND id = ? AND lsn = ? AND (expires IS NULL OR expires > ?)",
-            (lsn, *values, partition, id, _lsn(if_etag), now),
+            (*values, partition, id, _lsn(if_etag), now),
         ).rowcount
         if not changed:
             self._refuse(connection, id, partition, now)
@@ -221,11 +244,13 @@ class SqliteContainer:
 
         def put(connection: sqlite3.Connection) -> Document:
             lsn = self._database.next_number()
+            *values, columns = row
             connection.execute(
-                f"INSERT {self._insert} ON CONFLICT (pk, id) DO UPDATE SET {self._excluded}",
-                (lsn, *row),
+                f"INSERT {self._insert(columns)}"
+                f" ON CONFLICT (pk, id) DO UPDATE SET {self._excluded}",
+                (lsn, *values, *columns.values()),
             )
-            return Document(dict(body), str(lsn), row[3])
+            return Document(dict(body), str(lsn), row.modified)
 
         return await self._write("upsert", put)
 

@@ -68,5 +68,8 @@ def _fill(connection: sqlite3.Connection, spec: ContainerSpec) -> None:
         ).fetchall()
         if not rows:
             return
-        connection.executemany(update, [(*columns.of(decode(body)), lsn) for lsn, body in rows])
+        found = [(lsn, columns.of(decode(body))) for lsn, body in rows]
+        connection.executemany(
+            update, [(*map(values.get, columns.names), lsn) for lsn, values in found]
+        )
         after = rows[-1][0]

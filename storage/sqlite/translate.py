@@ -46,20 +46,23 @@ class Columns:
 
     def __init__(self, spec: ContainerSpec) -> None:
         self.names = [column(path) for path in spec.paths]
-        self._none: list[Encoded] = [None] * len(self.names)
-        self._top = {path: place for place, path in enumerate(spec.paths) if "." not in path}
-        self._deep = [(p, path.split(".")) for p, path in enumerate(spec.paths) if "." in path]
+        self._top = {path: column(path) for path in spec.paths if "." not in path}
+        self._deep = [(column(path), path.split(".")) for path in spec.paths if "." in path]
 
-    def of(self, body: Body) -> list[Encoded]:
-        """Return one value per path."""
-        found = self._none.copy()
+    def of(self, body: Body) -> dict[str, Encoded]:
+        """Return the values that are not null, by the names of their columns."""
+        found: dict[str, Encoded] = {}
         for key in body.keys() & self._top.keys():
-            found[self._top[key]] = _encoded(body[key])
-        for place, parts in self._deep:
-            value: object = body
+            value = _encoded(body[key])
+            if value is not None:
+                found[self._top[key]] = value
+        for name, parts in self._deep:
+            at: object = body
             for part in parts:
-                value = value.get(part) if isinstance(value, Mapping) else None
-            found[place] = _encoded(value)
+                at = at.get(part) if isinstance(at, Mapping) else None
+            value = _encoded(at)
+            if value is not None:
+                found[name] = value
         return found
 
 

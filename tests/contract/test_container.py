@@ -259,6 +259,22 @@ async def test_upsert_creates_and_overwrites(orders: Container) -> None:
     assert (await orders.read("o-0001", "ada")).body == order(1, other=2)
 
 
+@pytest.mark.parametrize("way", ["upsert", "replace"])
+async def test_a_field_that_a_document_no_longer_has_finds_it_no_more(
+    orders: Container, way: str
+) -> None:
+    first = await orders.create(order(1, state="open", place="Ulm"))
+    if way == "upsert":
+        await orders.upsert(order(1))
+    else:
+        await orders.replace(order(1), if_etag=first.etag)
+    found = await orders.query(Query((Where("state", "=", "open"),)))
+    assert found.documents == []
+    await orders.upsert(order(1, state="open"))
+    found = await orders.query(Query((Where("state", "=", "open"),)))
+    assert [document.body["id"] for document in found.documents] == ["o-0001"]
+
+
 async def test_delete_removes_and_honours_the_etag(orders: Container) -> None:
     first = await orders.create(order(1))
     await orders.upsert(order(1, total=2))
