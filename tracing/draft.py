@@ -113,8 +113,7 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
         """Return the events that were not told, with their times from `zero` on."""
         found = []
         if self.dequeued:
-            waited = max(0, self.waited_ns)
-            found.append(Entry(_DEQUEUED, self.dequeued - zero, waited, _OWN))
+            found.append(self.leased(zero))
         if self.locked:
             at = self.locked - zero
             found.append(Entry(_LOCKED, at, self.locked - self.dequeued))
@@ -129,16 +128,41 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
         if self.wrote is not None:
             found.append(_write(self.wrote, zero, journal))
         if self.completed:
-            at, took = self.completed - zero, self.completed - self.started
-            index, count = (0, 0) if self.wrote is None else self.wrote[3:]
-            record, after = _record(index, count), (_STATE, str(index + count))
+            done = self.ended(zero)
             if self.before >= 0:
+                _, record, after = done.refs
                 refs = ((_STATE, str(self.before)), after, record)
-                found.append(Entry(_CHANGED, at, None, refs))
-            found.append(Entry(_COMPLETED, at, took, (OWN_MESSAGE, record, after)))
+                found.append(Entry(_CHANGED, done.after_ns, None, refs))
+            found.append(done)
         if self.released:
             found.append(Entry(_RELEASED, self.released - zero, self.released - self.locked))
         return found[self.told :]
+
+    def moved(self, ticks: int) -> TurnNote:
+        """Return it with every time that many ticks later."""
+        return TurnNote(
+            self.dequeued and self.dequeued + ticks,
+            self.waited_ns,
+            self.locked and self.locked + ticks,
+            self.activated and self.activated + ticks,
+            self.version,
+            self.started and self.started + ticks,
+            _moved(self.wrote, ticks),
+            self.completed and self.completed + ticks,
+            self.before,
+            self.released and self.released + ticks,
+            self.told,
+        )
+
+    def leased(self, zero: int) -> Entry:
+        """Return the event that a worker had leased the message."""
+        return Entry(_DEQUEUED, self.dequeued - zero, max(0, self.waited_ns), _OWN)
+
+    def ended(self, zero: int) -> Entry:
+        """Return the event that the message was handled."""
+        index, count = (0, 0) if self.wrote is None else self.wrote[3:]
+        refs = (OWN_MESSAGE, _record(index, count), (_STATE, str(index + count)))
+        return Entry(_COMPLETED, self.completed - zero, self.completed - self.started, refs)
 
 
 class ActivityNote(msgspec.Struct, gc=False, array_like=True):
@@ -157,6 +181,20 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True):
     attempts: int = 1
     wrote: Write | None = None
     told: bool = False
+
+    def moved(self, ticks: int) -> ActivityNote:
+        """Return it with every time that many ticks later.
+
+        Where its span is found by when it began, that is to be moved back first.
+        """
+        return ActivityNote(
+            self.name,
+            self.key,
+            self.began + ticks,
+            self.attempts,
+            _moved(self.wrote, ticks),
+            self.told,
+        )
 
     def span_id(self, above: str) -> str:
         """Return its span, below that of its turn: few have to know it, and all find the same."""
@@ -255,6 +293,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         turn: what the turn tells, where the span is that of a message.
         sealed: it takes no more notes; what happens from now on belongs into another draft.
         events: how many it holds that were not told, once that was counted.
+        whole: it is all of a turn that handled its message, and of such a turn's activities.
         journal: container and id of a journal record's document, to be formatted with its index.
     """
 
@@ -275,6 +314,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
     sealed: bool = False
     events: int = 0
     journal: str = ""
+    whole: bool = False
 
     @classmethod
     def of(cls, event: Event) -> Draft:
@@ -324,7 +364,8 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         ):
             self.events = self.size
         else:
-            # Nearly always: a turn that has told everything, and at once. Counted in few steps.
+            # Nearly always. Counted in few steps.
+            self.whole = True
             size = (7 if turn.before < 0 else 8) + 4 * len(self.activities)
             self.events = size + 1 if turn.activated else size
 
@@ -360,7 +401,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
 
     def spelled_out(self) -> list[SpanLog]:
         """Return its events, with a log for each span."""
-        zero, start_us = self._zero(self.began)
+        zero, start_us = self.zero(self.began)
         logs = []
         entries = [] if self.turn is None else self.turn.entries(zero, self.journal)
         entries += [
@@ -393,7 +434,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         for activity in self.activities:
             if activity.wrote is not None or not activity.told:
                 first = activity.wrote[2] if activity.told and activity.wrote else activity.began
-                zero, start_us = self._zero(first)
+                zero, start_us = self.zero(first)
                 logs.append(
                     self._below(
                         activity.span_id(self.span_id),
@@ -404,7 +445,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         peer = None if self.actor is None else More(peer=self.actor)
         for sent in self.sent:
             if sent.enqueued:
-                zero, start_us = self._zero(sent.enqueued)
+                zero, start_us = self.zero(sent.enqueued)
                 logs.append(
                     self._below(
                         *(sent.span_id, sent.actor, sent.name, sent.sampled, start_us),
@@ -431,7 +472,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
             entries,
         )
 
-    def _zero(self, at: int) -> tuple[int, int]:
+    def zero(self, at: int) -> tuple[int, int]:
         """Return the beginning of a log: in ticks, and in microseconds since the epoch."""
         start_us = (at + self.epoch_ns) // 1000
         return start_us * 1000 - self.epoch_ns, start_us
@@ -452,6 +493,13 @@ def _write(wrote: Write, zero: int, journal: str) -> Entry:
     code, began, done, index, _ = wrote
     document = (_DOCUMENT, journal.format(index))
     return Entry(code, done - zero, done - began, (document,), More(journal.partition("/")[0], 0))
+
+
+def _moved(wrote: Write | None, ticks: int) -> Write | None:
+    if wrote is None:
+        return None
+    code, began, done, index, count = wrote
+    return (code, began + ticks, done + ticks, index, count)
 
 
 def _record(index: int, count: int) -> Pointer:

@@ -70,8 +70,8 @@ class Hold:
         if held is None:
             held = self._held[trace_id] = _Held(now)
         held.logs.append(log)
-        held.size += len(log.entries)
-        self.size += len(log.entries)
+        held.size += log.size
+        self.size += log.size
         if any(entry.code in PROMOTING for entry in log.notable):
             return self.promote(trace_id)
         while self.size > self._max_events:

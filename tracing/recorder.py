@@ -13,7 +13,7 @@ from functools import partial
 
 from storage import Container, StorageError, Throttled, Unavailable
 from tracing.context import NewId, random_id
-from tracing.draft import Telling, spelled_out
+from tracing.draft import Telling
 from tracing.event import Clock, Event, monotonic_clock
 from tracing.hold import Hold
 from tracing.intent import Intent, repair_abandoned
@@ -23,6 +23,7 @@ from tracing.recording import WriterStats
 from tracing.rollup import SAVE_SECONDS
 from tracing.sink import Batch, TraceSink
 from tracing.spanlog import SpanLog
+from tracing.turnlog import packed
 
 logger = logging.getLogger(__name__)
 
@@ -57,16 +58,16 @@ class _Buffer:
 
     def add(self, log: SpanLog) -> None:
         self.logs.append(log)
-        self.size += len(log.entries)
+        self.size += log.size
 
     def take(self, most: int) -> list[SpanLog]:
         """Return the oldest logs, with about `most` events at most."""
         taken: list[SpanLog] = []
         left = most
-        while self.logs and (not taken or len(self.logs[0].entries) <= left):
+        while self.logs and (not taken or self.logs[0].size <= left):
             log = self.logs.popleft()
             taken.append(log)
-            left -= len(log.entries)
+            left -= log.size
         self.size -= most - left
         return taken
 
@@ -129,7 +130,7 @@ class StoreRecorder:
     def put(self, box: list[Telling], events: int) -> None:
         """Sort events by trace."""
         now = time.monotonic()
-        logs = spelled_out(box)
+        logs = packed(box)
         self._rollups.count(logs)
         for log in logs:
             if log.sampled:
@@ -250,7 +251,7 @@ class StoreRecorder:
             buffer = self._buffers[trace_id] = _Buffer(now)
         for log in logs:
             buffer.add(log)
-            self._buffered += len(log.entries)
+            self._buffered += log.size
 
     async def _launch(self, due: float) -> None:
         """Start writing every trace whose oldest event came before `due`, or that is large."""
@@ -298,7 +299,7 @@ class StoreRecorder:
             self._fill()
 
     async def _write(self, chunk: dict[str, list[SpanLog]]) -> None:
-        left = sum(len(log.entries) for logs in chunk.values() for log in logs)
+        left = sum(log.size for logs in chunk.values() for log in logs)
         batches: list[Batch] = []
         try:
             for trace_id, logs in chunk.items():
@@ -306,7 +307,7 @@ class StoreRecorder:
                     promoted_ns = self._promoted_at.pop(trace_id, None)
                     batches.append(self._sink.batch(logs, promoted_ns=promoted_ns))
                 except Exception as error:  # what nobody foresaw in one trace costs that one only
-                    left -= self._reject(sum(len(log.entries) for log in logs), error)
+                    left -= self._reject(sum(log.size for log in logs), error)
             while batches:
                 try:
                     errors = await self._store(batches)

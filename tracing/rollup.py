@@ -102,7 +102,7 @@ class Rollup:
 
     def add(self, log: SpanLog) -> None:
         """Count events."""
-        self.events += len(log.entries)
+        self.events += log.size
         if log.actor is None:
             return
         for entry in log.notable:

@@ -7,12 +7,18 @@
 | `C` | partition of the first message referred to: the trace's correlation id, as a rule |
 | `H` | heads: [span id, parent span id, actor, name, own message's id, its partition (null: `C`)] |
 | `L` | logs: [head, attempt, microseconds since `t0`, entries] |
+| `T` | whole turns: [head, attempt, microseconds since `t0`, origin, journal, turn, activities] |
 | `u` | microseconds since the epoch at which a failure made the unsampled trace be kept |
 
 An entry is [type code, nanoseconds since its log's beginning, duration in ns, references, more],
 with nothing after the last that it has. A reference is [kind], [kind, id] or [kind, id, partition]:
 without an id it is the head's own message, without a partition it belongs to the head's actor.
 More is [name, attempt, error type, fingerprint, peer].
+
+Turn and activities are a `TurnNote` and `ActivityNote`s, from which a reader makes a log for the
+turn and one for each activity. Their times are ticks since the origin, which is a tick of the
+writer's clock, in decimals, and 1 ns before the turn's log begins. Journal is the container and id
+of the turn's journal records, with a format for their index.
 
 Entries go to the store as they were told: turning them into JSON is one call into C per trace,
 whatever the number of events. This is the work that tracing adds to every message. Numbers stay
@@ -33,8 +39,12 @@ from tracing.errors import UnreadableSegment
 from tracing.event import Event
 from tracing.registry import BY_CODE
 from tracing.spanlog import Entry, SpanLog, logs_of
+from tracing.turnlog import TurnLog, TurnRow, spelled_out
 
-VERSION = 2
+LogRow = tuple[int, int, int, list[Entry]]
+VERSION = 3
+_VERSIONS = (2, VERSION)
+"""Those of this layout; 2 has no `T`."""
 
 
 def encode(id: str, logs: Sequence[SpanLog]) -> dict[str, Any]:
@@ -42,7 +52,8 @@ def encode(id: str, logs: Sequence[SpanLog]) -> dict[str, Any]:
     first = logs[0]
     correlation = next((log.message[1] for log in logs if log.message is not None), None)
     heads: dict[tuple[str | None, ...], int] = {}
-    rows: list[tuple[int, int, int, list[Entry]]] = []
+    rows: list[LogRow] = []
+    turns: list[TurnRow] = []
     for log in logs:
         message, partition = log.message or (None, None)
         head = (
@@ -54,7 +65,11 @@ def encode(id: str, logs: Sequence[SpanLog]) -> dict[str, Any]:
             None if partition == correlation else partition,
         )
         number = heads.setdefault(head, len(heads))
-        rows.append((number, log.attempt, log.start_us - first.start_us, log.entries))
+        after_us = log.start_us - first.start_us
+        if isinstance(log, TurnLog):
+            turns.append(log.row(number, after_us))
+        else:
+            rows.append((number, log.attempt, after_us, log.entries))
     body = {
         "id": id,
         "trace_id": first.trace_id,
@@ -63,6 +78,7 @@ def encode(id: str, logs: Sequence[SpanLog]) -> dict[str, Any]:
         "t0": first.start_us,
         "H": list(heads),
         "L": rows,
+        "T": turns,
     }
     if correlation is not None:
         body["C"] = correlation
@@ -85,12 +101,22 @@ class Segment:
 
 def size(body: Mapping[str, Any]) -> int:
     """Return about how many events a segment document holds; 0 for anything else."""
-    if body.get("v") == VERSION and isinstance(body.get("L"), list):
-        return sum(
-            len(log[3]) for log in body["L"] if isinstance(log, list | tuple) and len(log) == 4
-        )
     columns = body.get("c", ())
-    return len(columns) if isinstance(columns, list) else 0
+    return (
+        (len(columns) if isinstance(columns, list) else 0)
+        + sum(len(row[3]) for row in _rows(body, "L", 4))
+        + sum(8 + 4 * len(row[6]) for row in _rows(body, "T", 7))
+    )
+
+
+def _rows(body: Mapping[str, Any], key: str, width: int) -> list[Sequence[Any]]:
+    """Return those of a table's rows that have a list as their last item."""
+    rows = body.get(key)
+    return [
+        row
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, list | tuple) and len(row) == width and isinstance(row[-1], list)
+    ]
 
 
 def decode(body: Mapping[str, Any]) -> Segment:
@@ -100,11 +126,11 @@ def decode(body: Mapping[str, Any]) -> Segment:
         UnreadableSegment: it is of another version, or broken.
     """
     version = body.get("v")
-    if version not in (1, VERSION):
+    if version not in (1, *_VERSIONS):
         raise UnreadableSegment(f"segment {body.get('id')} has version {version!r}")
     try:
         promoted = int(body.get("u", 0))
-        if version == VERSION:
+        if version != 1:
             logs, unknown = _logs(body)
             events = [event for log in logs for event in log.events()]
             events.sort(key=_time)
@@ -119,28 +145,36 @@ def decode(body: Mapping[str, Any]) -> Segment:
 
 
 def _logs(body: Mapping[str, Any]) -> tuple[list[SpanLog], int]:
-    heads, correlation, start_us = body["H"], body.get("C", ""), body["t0"]
-    rows = msgspec.convert(body["L"], list[tuple[int, int, int, list[Entry]]])
+    """Return a segment's logs of known events, and the number of the others."""
+    told: list[SpanLog] = []
+    for number, attempt, after_us, entries in msgspec.convert(body["L"], list[LogRow]):
+        log = _headed(body, number, attempt, after_us)
+        log.entries = entries
+        told.append(log)
+    for row in msgspec.convert(body.get("T", ()), list[TurnRow]):
+        number, attempt, after_us, *_ = row
+        told += spelled_out(row, _headed(body, number, attempt, after_us))
     logs: list[SpanLog] = []
     unknown = 0
-    for number, attempt, after_us, entries in rows:
-        span_id, parent, actor, name, message, partition = heads[number]
-        log = SpanLog(
-            body["trace_id"],
-            span_id,
-            parent,
-            actor,
-            name,
-            attempt,
-            True,
-            start_us + after_us,
-            None if message is None else (message, correlation if partition is None else partition),
-        )
-        log.entries = [entry for entry in entries if entry.code in BY_CODE]
-        unknown += len(entries) - len(log.entries)
+    for log in told:
+        size = log.size
+        log.entries = [entry for entry in log.entries if entry.code in BY_CODE]
+        unknown += size - log.size
         if log.entries:
             logs.append(log)
     return logs, unknown
+
+
+def _headed(body: Mapping[str, Any], number: int, attempt: int, after_us: int) -> SpanLog:
+    """Return an empty log with what the segment's head of that number says."""
+    span_id, parent, actor, name, message, partition = body["H"][number]
+    of = None
+    if message is not None:
+        of = (message, body.get("C", "") if partition is None else partition)
+    return SpanLog(
+        *(body["trace_id"], span_id, parent, actor, name, attempt, True),
+        *(body["t0"] + after_us, of),
+    )
 
 
 def _time(event: Event) -> int:

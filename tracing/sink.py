@@ -170,12 +170,15 @@ class TraceSink:
         counted = marks.get(self._writer, 0)
         if counted >= batch.sequence:
             return None
-        tally = Tally() if known is None else Tally.from_document(known.body)
-        tally.merge(batch.tally)
-        for sequence, owed in self._owed.get(batch.trace_id, ()):
-            # A repair may have counted it meanwhile.
-            if sequence > counted:
-                tally.merge(owed)
+        tally = batch.tally
+        owed = self._owed.get(batch.trace_id)
+        if known is not None or owed is not None:
+            tally = Tally() if known is None else Tally.from_document(known.body)
+            tally.merge(batch.tally)
+            for sequence, more in owed or ():
+                # A repair may have counted it meanwhile.
+                if sequence > counted:
+                    tally.merge(more)
         body = tally.to_document(batch.trace_id, {**marks, self._writer: batch.sequence})
         return Write(body, None if known is None else known.etag)
 

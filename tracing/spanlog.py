@@ -107,6 +107,21 @@ class SpanLog(msgspec.Struct, gc=False, array_like=True):
         return log
 
     @property
+    def size(self) -> int:
+        """How many events there are."""
+        return len(self.entries)
+
+    @property
+    def first_us(self) -> int:
+        """When the earliest was, microseconds since the epoch."""
+        return self.start_us + self.entries[0].after_ns // 1000
+
+    @property
+    def last_us(self) -> int:
+        """When the latest was, microseconds since the epoch."""
+        return self.start_us + self.entries[-1].after_ns // 1000
+
+    @property
     def notable(self) -> list[Entry]:
         """Those of its entries that counts, summaries and failure lists look at."""
         if self._notable is None:
@@ -150,6 +165,8 @@ class SpanLog(msgspec.Struct, gc=False, array_like=True):
     def correlation_of(self, entry: Entry) -> str | None:
         """Return the partition of the first message that the entry refers to, or None."""
         for pointer in entry.refs:
+            if pointer == OWN_MESSAGE:
+                return self.message[1] if self.message else ""
             if pointer[0] == _MESSAGE:
                 return self._ref(pointer).partition
         return None

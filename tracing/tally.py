@@ -59,18 +59,21 @@ class Tally:
         for log in logs:
             if log.actor is not None:
                 self.actor_types.add(log.actor.partition("/")[0])
-            entries, at = log.entries, log.start_us
-            self.events += len(entries)
-            started = min(started, at + entries[0].after_ns // 1000)
-            ended = max(ended, at + entries[-1].after_ns // 1000)
+            self.events += log.size
+            first, last = log.first_us, log.last_us
+            if first < started:
+                started = first
+            if last > ended:
+                ended = last
             for entry in log.notable:
-                for counter, sign in _COUNTERS.get(entry.code, ()):
-                    setattr(self, counter, getattr(self, counter) + sign)
-                if entry.more is not None and entry.more.error_type is not None:
-                    self.error_types.add(entry.more.error_type)
-                rank = _ROOT_RANK.get(entry.code)
-                if rank is not None:
-                    self._consider(log, entry, rank)
+                code, more = entry.code, entry.more
+                if code in _COUNTERS:
+                    for counter, sign in _COUNTERS[code]:
+                        setattr(self, counter, getattr(self, counter) + sign)
+                if more is not None and more.error_type is not None:
+                    self.error_types.add(more.error_type)
+                if code in _ROOT_RANK:
+                    self._consider(log, entry, _ROOT_RANK[code])
         self.started = min(self.started or started, started)
         self.ended = max(self.ended, ended)
         self._bound()
