@@ -366,8 +366,11 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         else:
             # Nearly always. Counted in few steps.
             self.whole = True
-            size = (7 if turn.before < 0 else 8) + 4 * len(self.activities)
-            self.events = size + 1 if turn.activated else size
+            self.events = (
+                (7 if turn.before < 0 else 8)
+                + (1 if turn.activated else 0)
+                + 4 * len(self.activities)
+            )
 
     def so_far(self) -> Draft:
         """Return what there is, sealed, and keep only what goes on: it is told once."""

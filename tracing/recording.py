@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
@@ -73,8 +73,8 @@ NOTHING_WRITTEN = WriterStats(0, 0, 0, 0, 0, 0, 0, 0, 0, {}, 0.0, 0.0)
 class Box(Protocol):
     """Holds what was told until it is handed over."""
 
-    def append(self, told: Telling) -> None:
-        """Take what was told, sealed, or raise of values that no event should have."""
+    def extend(self, told: Sequence[Telling]) -> None:
+        """Take what was told, sealed: all of it, or raise of values that no event should have."""
         ...
 
 

@@ -17,6 +17,11 @@ from tracing.event import Clock, Event
 from tracing.recording import Box, Recorder, WriterStats
 from tracing.sampling import Sampler
 
+HANDFUL = 16
+"""Tellings that go into the box together, which costs little more than a single one. They are in
+the processor's cache then, and what they were made of can be let go: with a whole box, misses of a
+cache of 2 MiB were a third more."""
+
 
 class TraceWriter:
     """Takes events, and hands them to a recorder every now and then.
@@ -51,8 +56,10 @@ class TraceWriter:
         self._new_id = new_id
         self._thread = get_ident()
         self._box: Box = recorder.box()
+        self._handful: list[Telling] = []
+        """What comes into the box next."""
         self._boxed = 0
-        """Events in the box."""
+        """Events in both."""
         self._elsewhere: deque[Telling] = deque()
         """What other threads told; it comes into the box when the writer looks."""
         self._open: set[Draft] = set()
@@ -75,30 +82,42 @@ class TraceWriter:
 
     def take(self, told: Telling) -> None:
         """Take what was told, sealed, as `emit` does, for less of its cost."""
-        events, room = told.events, self._recorder.room - self._boxed
-        if get_ident() != self._thread:
-            if len(self._elsewhere) < room:
-                self._elsewhere.append(told)
-            else:
-                self._drop(events)
-        elif events > room:
-            self._drop(events)
+        boxed, room = self._boxed + told.events, self._recorder.room
+        if boxed > room:
+            self._drop(told.events)
+        elif get_ident() == self._thread:
+            self._boxed = boxed
+            handful = self._handful
+            handful.append(told)
+            if len(handful) == HANDFUL:
+                self._pack()
+        elif boxed + len(self._elsewhere) <= room:
+            self._elsewhere.append(told)
         else:
-            try:
-                self._box.append(told)
-            except Exception as error:  # values that no event should have: never the work's fault
-                self._recorder.reject(events, error)
-            else:
-                self._boxed += events
+            self._drop(told.events)
+
+    def _pack(self) -> None:
+        """Put what is at hand into the box."""
+        handful, self._handful = self._handful, []
+        try:
+            self._box.extend(handful)
+        except Exception:  # of one of them: the others must not suffer
+            for told in handful:
+                try:
+                    self._box.extend((told,))
+                except Exception as error:  # values that no event should have: no fault of the work
+                    self._boxed -= told.events
+                    self._recorder.reject(told.events, error)
 
     def end(self, draft: Draft) -> None:
         """Take a draft to which nothing will be added, and listen no more."""
-        # One that was open when the writer closed is counted as lost already.
-        if draft in self._open:
+        try:
             self._open.remove(draft)
-            draft.seal()
-            if draft.events:
-                self.take(draft)
+        except KeyError:
+            return  # it was open when the writer closed, and is counted as lost already
+        draft.seal()
+        if draft.events:
+            self.take(draft)
 
     def now(self) -> int:
         """Return nanoseconds since the epoch, by a clock that never goes back."""
@@ -164,7 +183,7 @@ class TraceWriter:
         await self._recorder.close(timeout=timeout)
         self._closed = True
         late = self._fresh
-        self._box, self._boxed = self._recorder.box(), 0
+        self._box, self._handful, self._boxed = self._recorder.box(), [], 0
         self._elsewhere.clear()
         self._open.clear()
         self.listen = _deaf
@@ -191,6 +210,7 @@ class TraceWriter:
                 self.take(draft.so_far())
         for _ in range(len(self._elsewhere)):
             self.take(self._elsewhere.popleft())
+        self._pack()
         recorder = self._recorder
         box, events = self._box, self._boxed
         # Out of the room before it is out of the box: other threads look at both.
