@@ -8,8 +8,9 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
+
+import msgspec
 
 from storage import Container, StorageError, Throttled, Unavailable
 from tracing.context import NewId, random_id
@@ -28,8 +29,11 @@ from tracing.turnlog import packed
 logger = logging.getLogger(__name__)
 
 MAX_SEGMENT_EVENTS = 500
-CHUNK_TRACES, MAX_CHUNKS = 256, 4
-"""Traces that are written together, and how many such chunks are under way at a time."""
+CHUNK_TRACES, MAX_CHUNKS = 1_000, 4
+"""Traces that are written together, and how many such chunks are under way at a time. Embedded, a
+chunk is two transactions, for each of which the disk makes others wait."""
+BREATH_TRACES = 50
+"""Traces that are packed before the event loop may do something else."""
 MAX_FLUSH = 10_000
 """Traces of one flush: an intent names them all."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -48,27 +52,25 @@ Export = Callable[[Sequence[Event]], None]
 """Takes events of one trace that were stored. It neither blocks nor raises."""
 
 
-@dataclass(slots=True)
-class _Buffer:
+class _Buffer(msgspec.Struct, gc=False):
     """Events of one trace that are not stored yet."""
 
     since: float
-    logs: deque[SpanLog] = field(default_factory=deque)
+    logs: list[SpanLog] = msgspec.field(default_factory=list)
     size: int = 0
-
-    def add(self, log: SpanLog) -> None:
-        self.logs.append(log)
-        self.size += log.size
 
     def take(self, most: int) -> list[SpanLog]:
         """Return the oldest logs, with about `most` events at most."""
-        taken: list[SpanLog] = []
-        left = most
-        while self.logs and (not taken or self.logs[0].size <= left):
-            log = self.logs.popleft()
-            taken.append(log)
-            left -= log.size
-        self.size -= most - left
+        number, size = len(self.logs), self.size
+        if size > most:
+            number = size = 0
+            for log in self.logs:
+                if number and size + log.size > most:
+                    break
+                number += 1
+                size += log.size
+        taken, self.logs = self.logs[:number], self.logs[number:]
+        self.size -= size
         return taken
 
 
@@ -134,9 +136,10 @@ class StoreRecorder:
         self._rollups.count(logs)
         for log in logs:
             if log.sampled:
-                self._keep(log.trace_id, (log,), now)
+                self._keep(log, now)
             else:
-                self._keep(log.trace_id, self._held_back(log, now), now)
+                for kept in self._held_back(log, now):
+                    self._keep(kept, now)
         self._make_room()
 
     def reject(self, events: int, error: Exception) -> None:
@@ -243,15 +246,14 @@ class StoreRecorder:
         if self._on_promotion is not None:
             self._on_promotion(trace_id)
 
-    def _keep(self, trace_id: str, logs: Sequence[SpanLog], now: float) -> None:
-        if not logs:
-            return
-        buffer = self._buffers.get(trace_id)
+    def _keep(self, log: SpanLog, now: float) -> None:
+        buffer = self._buffers.get(log.trace_id)
         if buffer is None:
-            buffer = self._buffers[trace_id] = _Buffer(now)
-        for log in logs:
-            buffer.add(log)
-            self._buffered += log.size
+            buffer = self._buffers[log.trace_id] = _Buffer(now)
+        size = log.size
+        buffer.logs.append(log)
+        buffer.size += size
+        self._buffered += size
 
     async def _launch(self, due: float) -> None:
         """Start writing every trace whose oldest event came before `due`, or that is large."""
@@ -302,7 +304,9 @@ class StoreRecorder:
         left = sum(log.size for logs in chunk.values() for log in logs)
         batches: list[Batch] = []
         try:
-            for trace_id, logs in chunk.items():
+            for number, (trace_id, logs) in enumerate(chunk.items(), 1):
+                if number % BREATH_TRACES == 0:
+                    await asyncio.sleep(0)
                 try:
                     promoted_ns = self._promoted_at.pop(trace_id, None)
                     batches.append(self._sink.batch(logs, promoted_ns=promoted_ns))
@@ -391,8 +395,8 @@ class StoreRecorder:
                     for trace_id in await self._promotions.latest():
                         if not self._hold.is_promoted(trace_id):
                             self._tell_promoted(trace_id)
-                        kept = self._hold.promote(trace_id)
-                        self._keep(trace_id, kept, time.monotonic())
+                        for kept in self._hold.promote(trace_id):
+                            self._keep(kept, time.monotonic())
                 if time.monotonic() - repaired >= REPAIR_SECONDS:
                     repaired = time.monotonic()
                     self._repaired += await repair_abandoned(self._container, now_ns=self._clock())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -31,8 +30,7 @@ merge."""
 _ENDED = (TraceStatus.COMPLETED.value, TraceStatus.RECOVERED.value)
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(msgspec.Struct):
     """Events of one trace on their way into the store."""
 
     trace_id: str
@@ -41,7 +39,7 @@ class Batch:
     document: dict[str, Any]
     tally: Tally
     failures: list[Failure]
-    segment_stored: bool = field(default=False)
+    segment_stored: bool = False
 
     @property
     def size(self) -> int:

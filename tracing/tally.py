@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
+
+import msgspec
 
 from tracing.containers import SUMMARY
 from tracing.registry import BY_CODE, CODES, by_code
@@ -17,10 +19,10 @@ MAX_NAMES = 50
 """Actor, message and error types kept in a summary at most: the first ones in order of name."""
 
 _SUMS = ("events", "messages", "settled", "errors", "dead_letters", "retries", "runs_open")
+_sums = attrgetter(*_SUMS)
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """Counts over some of a trace's events. Times are microseconds since the epoch.
 
     Adding up is commutative and associative, so writers may merge theirs in any order.
@@ -42,9 +44,9 @@ class Tally:
     dead_letters: int = 0
     retries: int = 0
     runs_open: int = 0
-    actor_types: set[str] = field(default_factory=set)
-    message_types: set[str] = field(default_factory=set)
-    error_types: set[str] = field(default_factory=set)
+    actor_types: set[str] = msgspec.field(default_factory=set)
+    message_types: set[str] = msgspec.field(default_factory=set)
+    error_types: set[str] = msgspec.field(default_factory=set)
     root: str = ""
     root_actor: str | None = None
     root_key: tuple[int, int] = _NO_ROOT
@@ -56,9 +58,9 @@ class Tally:
         if not logs:
             return
         started, ended = sys.maxsize, 0
+        actors = set()
         for log in logs:
-            if log.actor is not None:
-                self.actor_types.add(log.actor.partition("/")[0])
+            actors.add(log.actor)
             self.events += log.size
             first, last = log.first_us, log.last_us
             if first < started:
@@ -74,6 +76,7 @@ class Tally:
                     self.error_types.add(more.error_type)
                 if code in _ROOT_RANK:
                     self._consider(log, entry, _ROOT_RANK[code])
+        self.actor_types.update(actor.partition("/")[0] for actor in actors if actor is not None)
         self.started = min(self.started or started, started)
         self.ended = max(self.ended, ended)
         self._bound()
@@ -114,10 +117,9 @@ class Tally:
 
     def _bound(self) -> None:
         # The smallest names of both sides are the smallest of all: the bound keeps merges exact.
-        for name in ("actor_types", "message_types", "error_types"):
-            kept = getattr(self, name)
-            if len(kept) > MAX_NAMES:
-                setattr(self, name, set(sorted(kept)[:MAX_NAMES]))
+        self.actor_types = _smallest(self.actor_types)
+        self.message_types = _smallest(self.message_types)
+        self.error_types = _smallest(self.error_types)
 
     @property
     def status(self) -> TraceStatus:
@@ -162,7 +164,7 @@ class Tally:
             "root": self.root,
             "rootKey": list(self.root_key),
             "actorTypes": sorted(self.actor_types),
-            "n": [getattr(self, name) for name in _SUMS],
+            "n": list(_sums(self)),
             "marks": dict(marks),
         }
         # What is not there takes no bytes: most traces have no error and no promotion.
@@ -196,6 +198,10 @@ class Tally:
         for name, number in zip(_SUMS, body["n"], strict=True):
             setattr(tally, name, number)
         return tally
+
+
+def _smallest(names: set[str]) -> set[str]:
+    return names if len(names) <= MAX_NAMES else set(sorted(names)[:MAX_NAMES])
 
 
 _COUNTERS = by_code(

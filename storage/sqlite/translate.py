@@ -53,7 +53,9 @@ class Columns:
         """Return the values that are not null, by the names of their columns."""
         found: dict[str, Encoded] = {}
         for key in body.keys() & self._top.keys():
-            value = _encoded(body[key])
+            value = body[key]
+            if type(value) is not str:
+                value = _encoded(value)
             if value is not None:
                 found[self._top[key]] = value
         for name, parts in self._deep:
