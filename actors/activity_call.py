@@ -72,4 +72,6 @@ class ActivityCalls:
             ),
             timed=timed,
         )
+        if span is not None and timed is not None:
+            span.activity_completed(timed)
         return result

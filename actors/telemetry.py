@@ -101,8 +101,10 @@ class SpanEmitter:
             self.tracer.refuse()
             return
         draft = self._draft
-        if draft.sealed or len(draft.notes) >= MAX_NOTES:
+        if draft.sealed or len(draft.notes or ()) >= MAX_NOTES:
             draft = self._next_draft()
+        if draft.notes is None:
+            draft.notes = []
         draft.notes.append((code, self.ticks(), duration_ns, refs, more))
 
     def emit(
@@ -177,8 +179,16 @@ class TurnSpan(SpanEmitter):
     def note_activity(self, name: str, key: str) -> ActivityReporter:
         """Emit that an activity was scheduled, and that its first attempt began."""
         note = ActivityNote(name, key, self.ticks())
-        self._draft.activities.append(note)
+        draft = self._draft
+        if draft.activities is None:
+            draft.activities = [note]
+        else:
+            draft.activities.append(note)
         return ActivityReporter(self, note)
+
+    def activity_completed(self, note: ActivityNote) -> None:
+        """Say that an activity's result is journaled, and its note says so."""
+        self._draft.activity_ended(note)
 
     def note_sent(
         self, delivered: Delivered, codes: Mapping[str, int], record: JournalRecord | None
@@ -196,8 +206,10 @@ class TurnSpan(SpanEmitter):
             trace = message.trace
             if trace is None:
                 continue
-            if draft.sealed or len(draft.sent) >= MAX_NOTES:
+            if draft.sealed or len(draft.sent or ()) >= MAX_NOTES:
                 draft = self._next_draft()
+            if draft.sent is None:
+                draft.sent = []
             draft.sent.append(
                 SentNote(
                     codes.get(message.message_id, 0),

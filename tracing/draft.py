@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from copy import copy
 from hashlib import blake2b
-from operator import attrgetter
 from typing import ClassVar
 
 import msgspec
@@ -165,8 +164,9 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
         return Entry(_COMPLETED, self.completed - zero, self.completed - self.started, refs)
 
 
-class ActivityNote(msgspec.Struct, gc=False, array_like=True):
+class ActivityNote(msgspec.Struct, gc=False, array_like=True, eq=False):
     """What an activity's span tells as a rule: scheduled, its first attempt started, completed.
+    Equal to itself only.
 
     Attributes:
         key: the activity's idempotency key.
@@ -288,7 +288,8 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         began: when it was begun.
         epoch_ns: nanoseconds since the epoch at tick 0.
         message: id and partition of the message that the span handles.
-        activities: what the spans below it tell that are activities of its turn.
+        activities: what the spans below it tell that are activities of its turn and go on.
+        done: those that told all they had, encoded one after the other; and how many they are.
         sent: what it and the spans below it tell of messages which its turn sent.
         turn: what the turn tells, where the span is that of a message.
         sealed: it takes no more notes; what happens from now on belongs into another draft.
@@ -308,9 +309,11 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
     epoch_ns: int
     message: tuple[str, str] | None = None
     turn: TurnNote | None = None
-    notes: list[Note] = msgspec.field(default_factory=list)
-    activities: list[ActivityNote] = msgspec.field(default_factory=list)
-    sent: list[SentNote] = msgspec.field(default_factory=list)
+    notes: list[Note] | None = None
+    activities: list[ActivityNote] | None = None
+    done: bytes | None = None
+    done_count: int = 0
+    sent: list[SentNote] | None = None
     sealed: bool = False
     events: int = 0
     journal: str = ""
@@ -341,12 +344,12 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
     @property
     def size(self) -> int:
         """How many events it holds that were not told."""
-        size = len(self.notes)
-        for sent in self.sent:
+        size = len(self.notes or ()) + 4 * self.done_count
+        for sent in self.sent or ():
             size += (1 if sent.code else 0) + (1 if sent.enqueued else 0)
         if self.turn is not None:
             size += self.turn.size
-        for activity in self.activities:
+        for activity in self.activities or ():
             size += (0 if activity.told else 2) + (0 if activity.wrote is None else 2)
         return size
 
@@ -360,31 +363,55 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
             or not (turn.wrote and turn.completed and turn.released)
             or self.notes
             or self.sent
-            or not all(map(_WROTE, self.activities))
+            or self.activities
         ):
             self.events = self.size
         else:
             # Nearly always. Counted in few steps.
             self.whole = True
             self.events = (
-                (7 if turn.before < 0 else 8)
-                + (1 if turn.activated else 0)
-                + 4 * len(self.activities)
+                (7 if turn.before < 0 else 8) + (1 if turn.activated else 0) + 4 * self.done_count
             )
 
     def so_far(self) -> Draft:
         """Return what there is, sealed, and keep only what goes on: it is told once."""
         part = copy(self)
-        self.notes, self.sent = [], []
+        self.notes = self.sent = self.done = None
+        self.done_count = 0
         if self.turn is not None:
             part.turn = copy(self.turn)
             self.turn.told += self.turn.size
-        part.activities = [copy(each) for each in self.activities if each.wrote or not each.told]
-        self.activities = [activity for activity in self.activities if activity.wrote is None]
-        for activity in self.activities:
+        activities = self.activities or ()
+        part.activities = [copy(each) for each in activities if each.wrote or not each.told]
+        self.activities = [activity for activity in activities if activity.wrote is None]
+        for activity in activities:
             activity.told = True
         part.seal()
         return part
+
+    def activity_ended(self, note: ActivityNote) -> None:
+        """Encode an activity that has told all it has to tell, and let go of it.
+
+        A turn may take long and there may be many turns, so that what each of them keeps is driven
+        out of the processor's cache again and again: it keeps these bytes, not a dozen objects.
+        """
+        activities = self.activities
+        if note.told or self.sealed or activities is None:
+            return
+        try:
+            encoded = _encode(note)
+        except Exception:  # values that no event should have: never the fault of the work
+            return  # the recorder counts them when it refuses the draft
+        activities.remove(note)
+        self.done = encoded if self.done is None else self.done + encoded
+        self.done_count += 1
+
+    def all_activities(self) -> list[ActivityNote]:
+        """Return what the activities of the turn tell."""
+        activities = self.activities or []
+        if self.done is None:
+            return activities
+        return _decode_notes(ARRAY + self.done_count.to_bytes(4, "big") + self.done) + activities
 
     def empty(self, began: int) -> Draft:
         """Return a draft that goes on with the span where this one is sealed."""
@@ -406,18 +433,19 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         """Return its events, with a log for each span."""
         zero, start_us = self.zero(self.began)
         logs = []
+        activities = self.all_activities()
         entries = [] if self.turn is None else self.turn.entries(zero, self.journal)
         entries += [
             Entry(code, at - zero, duration, refs, more)
-            for code, at, duration, refs, more in self.notes
+            for code, at, duration, refs, more in self.notes or ()
         ]
-        entries += [sent.entry(zero) for sent in self.sent if sent.code]
+        entries += [sent.entry(zero) for sent in self.sent or () if sent.code]
         entries += [
             _write(activity.wrote, zero, self.journal)
-            for activity in self.activities
+            for activity in activities
             if activity.wrote is not None
         ]
-        if self.notes or self.sent or self.activities:
+        if self.notes or self.sent or activities:
             entries.sort(key=_after)
         if entries:
             logs.append(
@@ -434,7 +462,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
                     entries,
                 )
             )
-        for activity in self.activities:
+        for activity in activities:
             if activity.wrote is not None or not activity.told:
                 first = activity.wrote[2] if activity.told and activity.wrote else activity.began
                 zero, start_us = self.zero(first)
@@ -446,7 +474,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
                     )
                 )
         peer = None if self.actor is None else More(peer=self.actor)
-        for sent in self.sent:
+        for sent in self.sent or ():
             if sent.enqueued:
                 zero, start_us = self.zero(sent.enqueued)
                 logs.append(
@@ -483,7 +511,10 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
 
 Telling = Draft | EnqueuedNote
 """What the recorder is given, sealed."""
-_WROTE = attrgetter("wrote")
+ARRAY = b"\xdd"
+"""Begins an array in MessagePack, before how many items it has, in 32 bits, and the items."""
+_encode = msgspec.msgpack.Encoder().encode
+_decode_notes = msgspec.msgpack.Decoder(list[ActivityNote]).decode
 
 
 def spelled_out(drafts: Iterable[Telling]) -> list[SpanLog]:

@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from storage import Usage
-from tracing.draft import Telling
+from tracing.draft import ARRAY, Telling
 from tracing.hold import Promoted
 from tracing.otlp.export import ExportStats
 from tracing.recorder import MAX_BUFFERED
@@ -40,8 +40,6 @@ CLOSE_SECONDS = 10.0
 READ_AHEAD = 1 << 20
 """Bytes that the recording process reads before it looks at them."""
 _PREFIX = 4
-_ARRAY = b"\xdd"
-"""Begins an array in MessagePack, before how many items it has, in 32 bits, and the items."""
 
 
 class Told(msgspec.Struct, tag="told", array_like=True):
@@ -122,7 +120,7 @@ class Frame:
 
     def closed(self) -> bytes:
         """Return the frame's body: an array of arrays of what was told."""
-        return b"".join((_ARRAY, len(self._parts).to_bytes(4, "big"), *self._parts))
+        return b"".join((ARRAY, len(self._parts).to_bytes(4, "big"), *self._parts))
 
 
 class RecorderProcess:

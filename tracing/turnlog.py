@@ -76,7 +76,7 @@ class TurnLog(SpanLog, kw_only=True):
             str(origin),
             draft.journal,
             self.turn.moved(-origin),
-            [activity.moved(-origin) for activity in draft.activities],
+            [activity.moved(-origin) for activity in draft.all_activities()],
         )
 
 

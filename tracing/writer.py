@@ -75,7 +75,7 @@ class TraceWriter:
         except (AttributeError, TypeError, ValueError, KeyError):
             self.refuse()
         else:
-            if draft.notes[0][0]:
+            if draft.notes and draft.notes[0][0]:
                 self.take(draft)
             else:
                 self.refuse()

@@ -86,11 +86,13 @@ class Turn:
             case 7:
                 self.journaled(1, 1, now)
             case 8:
+                self.ended(1)
                 self.activities[0].retried(1, OSError())
                 self.activities[0].started(2)
             case 9:
                 self.activities[0].note.attempts = 2
                 self.journaled(0, 2, now)
+                self.ended(0)
                 self.activities[2].failed(FAILURE, record(3))
             case 10:
                 turn.wrote = (WROTE, now - 7, now, 3, 1)
@@ -102,6 +104,9 @@ class Turn:
                 turn.completed = now
             case 13:
                 turn.released = now
+
+    def ended(self, activity: int) -> None:
+        self.span.activity_completed(self.activities[activity].note)
 
     def journaled(self, activity: int, index: int, at: int) -> None:
         self.activities[activity].note.wrote = (WROTE, at - 7, at, index, 1)
