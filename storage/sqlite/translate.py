@@ -17,6 +17,8 @@ Encoded = str | int | float | None
 _PLAIN = re.compile(r"[A-Za-z0-9_. -]*\Z")
 _NOT_TEXT = (0xD800, 0x110000)
 """What follows a code point and is none: a surrogate, and the end."""
+_HUGE = 2**63
+"""SQLite's integers have 64 bits; what is larger is compared as a float."""
 _EDGE = "\x1f"
 """Stands around each element of an array; JSON text never holds it."""
 
@@ -54,7 +56,9 @@ class Columns:
         found: dict[str, Encoded] = {}
         for key in body.keys() & self._top.keys():
             value = body[key]
-            if type(value) is not str:
+            # Nearly all of them need no look.
+            kind = type(value)
+            if kind is not str and (kind is not int or not -_HUGE <= value < _HUGE):
                 value = _encoded(value)
             if value is not None:
                 found[self._top[key]] = value
@@ -72,8 +76,7 @@ def _encoded(value: object) -> Encoded:
     if isinstance(value, str):
         return value
     if isinstance(value, int):
-        # SQLite's integers have 64 bits; what is larger is compared as a float.
-        return value if -(2**63) <= value < 2**63 else float(value)
+        return value if -_HUGE <= value < _HUGE else float(value)
     if isinstance(value, float):
         return value
     if isinstance(value, list | tuple | set) and value:
