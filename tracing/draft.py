@@ -311,7 +311,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
     turn: TurnNote | None = None
     notes: list[Note] | None = None
     activities: list[ActivityNote] | None = None
-    done: bytes | None = None
+    done: bytes = b""
     done_count: int = 0
     sent: list[SentNote] | None = None
     sealed: bool = False
@@ -376,8 +376,8 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
     def so_far(self) -> Draft:
         """Return what there is, sealed, and keep only what goes on: it is told once."""
         part = copy(self)
-        self.notes = self.sent = self.done = None
-        self.done_count = 0
+        self.notes = self.sent = None
+        self.done, self.done_count = b"", 0
         if self.turn is not None:
             part.turn = copy(self.turn)
             self.turn.told += self.turn.size
@@ -403,15 +403,13 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         except Exception:  # values that no event should have: never the fault of the work
             return  # the recorder counts them when it refuses the draft
         activities.remove(note)
-        self.done = encoded if self.done is None else self.done + encoded
+        self.done += encoded
         self.done_count += 1
 
     def all_activities(self) -> list[ActivityNote]:
         """Return what the activities of the turn tell."""
-        activities = self.activities or []
-        if self.done is None:
-            return activities
-        return _decode_notes(ARRAY + self.done_count.to_bytes(4, "big") + self.done) + activities
+        done = ARRAY + self.done_count.to_bytes(4, "big") + self.done
+        return _decode_notes(done) + (self.activities or [])
 
     def empty(self, began: int) -> Draft:
         """Return a draft that goes on with the span where this one is sealed."""
