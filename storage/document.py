@@ -34,8 +34,7 @@ def encode(spec: ContainerSpec, body: Body) -> tuple[str, str, str]:
         )
     if not isinstance(partition, str) or not partition:
         raise InvalidDocument(f"{spec.name}: {spec.partition_key!r} must be a non-empty string")
-    # A character is at most four bytes.
-    if len(partition) * 4 > _MAX_KEY_BYTES < len(partition.encode("utf-8", "replace")):
+    if len(partition.encode("utf-8", "replace")) > _MAX_KEY_BYTES:
         raise InvalidDocument(f"{spec.name}: {spec.partition_key!r} exceeds {_MAX_KEY_BYTES} bytes")
     ttl = body.get("ttl")
     if ttl is not None and not (isinstance(ttl, int) and (ttl > 0 or ttl == -1)):

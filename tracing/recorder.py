@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 MAX_SEGMENT_EVENTS = 500
 CHUNK_TRACES, MAX_CHUNKS = 1_000, 4
 """Traces that are written together, and how many such chunks are under way at a time. Embedded, a
-chunk is two transactions, for each of which the disk makes others wait."""
+chunk is two transactions."""
 BREATH_TRACES = 50
 """Traces that are packed before the event loop may do something else."""
 MAX_FLUSH = 10_000
@@ -61,14 +61,12 @@ class _Buffer(msgspec.Struct, gc=False):
 
     def take(self, most: int) -> list[SpanLog]:
         """Return the oldest logs, with about `most` events at most."""
-        number, size = len(self.logs), self.size
-        if size > most:
-            number = size = 0
-            for log in self.logs:
-                if number and size + log.size > most:
-                    break
-                number += 1
-                size += log.size
+        number = size = 0
+        for log in self.logs:
+            if number and size + log.size > most:
+                break
+            number += 1
+            size += log.size
         taken, self.logs = self.logs[:number], self.logs[number:]
         self.size -= size
         return taken

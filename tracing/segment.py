@@ -43,8 +43,8 @@ from tracing.turnlog import TurnLog, TurnRow, spelled_out
 
 LogRow = tuple[int, int, int, list[Entry]]
 VERSION = 3
-_VERSIONS = (2, VERSION)
-"""Those of this layout; 2 has no `T`."""
+_READABLE = (1, 2, VERSION)
+"""2 is this layout without `T`."""
 
 
 def encode(id: str, logs: Sequence[SpanLog]) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def decode(body: Mapping[str, Any]) -> Segment:
         UnreadableSegment: it is of another version, or broken.
     """
     version = body.get("v")
-    if version not in (1, *_VERSIONS):
+    if version not in _READABLE:
         raise UnreadableSegment(f"segment {body.get('id')} has version {version!r}")
     try:
         promoted = int(body.get("u", 0))

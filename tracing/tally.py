@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -19,7 +18,6 @@ MAX_NAMES = 50
 """Actor, message and error types kept in a summary at most: the first ones in order of name."""
 
 _SUMS = ("events", "messages", "settled", "errors", "dead_letters", "retries", "runs_open")
-_sums = attrgetter(*_SUMS)
 
 
 class Tally(msgspec.Struct):
@@ -164,7 +162,7 @@ class Tally(msgspec.Struct):
             "root": self.root,
             "rootKey": list(self.root_key),
             "actorTypes": sorted(self.actor_types),
-            "n": list(_sums(self)),
+            "n": [getattr(self, name) for name in _SUMS],
             "marks": dict(marks),
         }
         # What is not there takes no bytes: most traces have no error and no promotion.

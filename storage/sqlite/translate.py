@@ -17,8 +17,6 @@ Encoded = str | int | float | None
 _PLAIN = re.compile(r"[A-Za-z0-9_. -]*\Z")
 _NOT_TEXT = (0xD800, 0x110000)
 """What follows a code point and is none: a surrogate, and the end."""
-_HUGE = 2**63
-"""SQLite's integers have 64 bits; what is larger is compared as a float."""
 _EDGE = "\x1f"
 """Stands around each element of an array; JSON text never holds it."""
 
@@ -55,11 +53,7 @@ class Columns:
         """Return the values that are not null, by the names of their columns."""
         found: dict[str, Encoded] = {}
         for key in body.keys() & self._top.keys():
-            value = body[key]
-            # Nearly all of them need no look.
-            kind = type(value)
-            if kind is not str and (kind is not int or not -_HUGE <= value < _HUGE):
-                value = _encoded(value)
+            value = _encoded(body[key])
             if value is not None:
                 found[self._top[key]] = value
         for name, parts in self._deep:
@@ -76,7 +70,8 @@ def _encoded(value: object) -> Encoded:
     if isinstance(value, str):
         return value
     if isinstance(value, int):
-        return value if -_HUGE <= value < _HUGE else float(value)
+        # SQLite's integers have 64 bits; what is larger is compared as a float.
+        return value if -(2**63) <= value < 2**63 else float(value)
     if isinstance(value, float):
         return value
     if isinstance(value, list | tuple | set) and value:
