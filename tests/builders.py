@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from actors import Message
 from storage import Container
 from tracing import Event, Ref, StoreRecorder, TraceWriter
 from tracing.context import NewId, random_id
-from tracing.draft import Telling, spelled_out
+from tracing.draft import Telling
 from tracing.event import Clock
 from tracing.sampling import Sampler
 from tracing.spanlog import SpanLog
@@ -50,6 +51,11 @@ def event(
         fingerprint,
         refs,
     )
+
+
+def spelled_out(told: Iterable[Telling]) -> list[SpanLog]:
+    """Return the events of what was told, with a log for each span."""
+    return [log for each in told for log in each.spelled_out()]
 
 
 class RememberingWriter(TraceWriter):

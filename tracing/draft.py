@@ -8,7 +8,6 @@ process of its own as a rule. All times here are ticks of the writer's clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from copy import copy
 from hashlib import blake2b
 from typing import ClassVar
@@ -365,6 +364,8 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
             or self.sent
             or self.activities
         ):
+            # They go on: what is told of them after this was counted must not come in with it.
+            self.activities = [copy(each) for each in self.activities or ()]
             self.events = self.size
         else:
             # Nearly always. Counted in few steps.
@@ -382,11 +383,11 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
             part.turn = copy(self.turn)
             self.turn.told += self.turn.size
         activities = self.activities or ()
-        part.activities = [copy(each) for each in activities if each.wrote or not each.told]
+        part.activities = [each for each in activities if each.wrote or not each.told]
+        part.seal()
         self.activities = [activity for activity in activities if activity.wrote is None]
         for activity in activities:
             activity.told = True
-        part.seal()
         return part
 
     def activity_ended(self, note: ActivityNote) -> None:
@@ -396,7 +397,8 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         out of the processor's cache again and again: it keeps these bytes, not a dozen objects.
         """
         activities = self.activities
-        if note.told or self.sealed or activities is None:
+        # A note of a draft before this one may be left over from a turn that has ended.
+        if note.told or self.sealed or not activities or note not in activities:
             return
         try:
             encoded = _encode(note)
@@ -408,8 +410,8 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
 
     def all_activities(self) -> list[ActivityNote]:
         """Return what the activities of the turn tell."""
-        done = ARRAY + self.done_count.to_bytes(4, "big") + self.done
-        return _decode_notes(done) + (self.activities or [])
+        done = _decode_notes(array_of(self.done_count, self.done))
+        return done + (self.activities or [])
 
     def empty(self, began: int) -> Draft:
         """Return a draft that goes on with the span where this one is sealed."""
@@ -509,15 +511,13 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
 
 Telling = Draft | EnqueuedNote
 """What the recorder is given, sealed."""
-ARRAY = b"\xdd"
-"""Begins an array in MessagePack, before how many items it has, in 32 bits, and the items."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode_notes = msgspec.msgpack.Decoder(list[ActivityNote]).decode
 
 
-def spelled_out(drafts: Iterable[Telling]) -> list[SpanLog]:
-    """Return the events of drafts, with a log for each span."""
-    return [log for draft in drafts for log in draft.spelled_out()]
+def array_of(number: int, *items: bytes) -> bytes:
+    """Return so many items, encoded in MessagePack, as an array with 32 bits of length."""
+    return b"".join((b"\xdd", number.to_bytes(4, "big"), *items))
 
 
 def _write(wrote: Write, zero: int, journal: str) -> Entry:

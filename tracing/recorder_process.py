@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from storage import Usage
-from tracing.draft import ARRAY, Telling
+from tracing.draft import Telling, array_of
 from tracing.hold import Promoted
 from tracing.otlp.export import ExportStats
 from tracing.recorder import MAX_BUFFERED
@@ -120,7 +120,7 @@ class Frame:
 
     def closed(self) -> bytes:
         """Return the frame's body: an array of arrays of what was told."""
-        return b"".join((ARRAY, len(self._parts).to_bytes(4, "big"), *self._parts))
+        return array_of(len(self._parts), *self._parts)
 
 
 class RecorderProcess:

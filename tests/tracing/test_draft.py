@@ -15,10 +15,10 @@ from actors.failure import Failure
 from actors.journal import EntryType, JournalEntry, JournalRecord, record_id
 from actors.telemetry import ActivityReporter, TurnSpan
 from storage.memory import MemoryContainer
-from tests.builders import TRACE
+from tests.builders import TRACE, spelled_out
 from tracing import Event, StoreRecorder, TraceContext, TraceWriter
 from tracing.containers import TRACE_EVENTS
-from tracing.draft import MAX_NOTES, Draft, Telling, spelled_out
+from tracing.draft import MAX_NOTES, Draft, Telling
 from tracing.registry import CODES
 
 STEPS = 14
@@ -189,6 +189,23 @@ def test_a_turn_that_has_told_everything_so_far_costs_its_writer_no_draft() -> N
     tracer.hand_over()
     types = [e.type for e in recorder.events]
     assert types == ["queue:dequeued", "lock:acquired", "message:received"]
+
+
+def test_an_activity_that_outlives_its_turn_does_not_fail_for_what_was_told_of_it() -> None:
+    recorder = Listener()
+    tracer = TraceWriter(recorder)
+    turn = Turn(tracer, 0)
+    early = turn.span.note_activity("pay", "early").note
+    turn.span.end()
+    turn.span.emit("store:write")
+    late = turn.span.note_activity("pay", "late").note
+    early.wrote = late.wrote = (WROTE, 1, 2, 1, 1)
+    turn.span.activity_completed(early)
+    turn.span.activity_completed(late)
+    tracer.hand_over()
+    types = [event.type for event in recorder.events]
+    assert types.count("activity:scheduled") == 2
+    assert types.count("activity:completed") == 1
 
 
 async def test_what_a_turn_tells_while_its_writer_closes_is_lost_once() -> None:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import TRACE, event
+from tests.builders import TRACE, event, spelled_out
 from tracing import Event, segment
-from tracing.draft import ActivityNote, Draft, EnqueuedNote, TurnNote, spelled_out
+from tracing.draft import ActivityNote, Draft, EnqueuedNote, TurnNote
 from tracing.errors import UnreadableSegment
 from tracing.failure import failures_in
 from tracing.registry import CODES
