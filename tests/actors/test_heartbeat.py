@@ -38,9 +38,9 @@ async def hangs_once() -> str:
     return "done"
 
 
-@activity(retry_policy=ONCE, heartbeat_timeout=0.2)
+@activity(retry_policy=ONCE, heartbeat_timeout=0.6)
 async def beats() -> str:
-    for _ in range(10):
+    for _ in range(15):
         await asyncio.sleep(0.05)
         heartbeat()
     return "done"
@@ -53,9 +53,9 @@ async def beats_for_ever() -> None:
         heartbeat()
 
 
-@activity(retry_policy=ONCE, heartbeat_timeout=0.2)
+@activity(retry_policy=ONCE, heartbeat_timeout=0.6)
 def beats_in_a_thread() -> str:
-    for _ in range(10):
+    for _ in range(15):
         time.sleep(0.05)
         heartbeat()
     return "done"
