@@ -156,6 +156,9 @@ class TurnSpan(SpanEmitter):
         self.context = of
         began, known = ticks(), message.metadata
         self.turn = turn = TurnNote(began, now_ns - (known.not_before_ns or known.sent_ns))
+        enqueued = tracer.posted_at(of.span_id)
+        if enqueued:
+            turn.enqueued, turn.sender = enqueued, known.sender
         self._draft = draft = Draft(
             of.trace_id,
             of.span_id,
@@ -227,6 +230,33 @@ class TurnSpan(SpanEmitter):
             )
 
 
+class Enqueued(msgspec.Struct, gc=False):
+    """That a message was put into its actor's mailbox, at a tick of the clock that was 0 at
+    `epoch_ns`."""
+
+    at: int
+    message: Message
+    trace: TraceContext
+    epoch_ns: int
+
+    def told(self) -> EnqueuedNote:
+        """Return it as it is told without the message's turn."""
+        message, trace = self.message, self.trace
+        return EnqueuedNote(
+            trace.trace_id,
+            trace.span_id,
+            trace.parent_span_id,
+            trace.sampled,
+            message.actor_id,
+            message.message_type,
+            message.message_id,
+            message.correlation_id,
+            message.metadata.sender,
+            self.at,
+            self.epoch_ns,
+        )
+
+
 def report_enqueued(tracer: TraceWriter, delivered: Delivered, opens: Mapping[str, Run]) -> None:
     """Emit of each new message that it was put into its actor's mailbox, and that its run began.
 
@@ -239,21 +269,7 @@ def report_enqueued(tracer: TraceWriter, delivered: Delivered, opens: Mapping[st
             continue
         if opens and message.message_id in opens:
             tracer.take(_run_started(tracer, message, delivered.at, opens[message.message_id]))
-        tracer.take(
-            EnqueuedNote(
-                trace.trace_id,
-                trace.span_id,
-                trace.parent_span_id,
-                trace.sampled,
-                message.actor_id,
-                message.message_type,
-                message.message_id,
-                message.correlation_id,
-                message.metadata.sender,
-                delivered.at,
-                tracer.epoch_ns,
-            )
-        )
+        tracer.post(trace.span_id, Enqueued(delivered.at, message, trace, tracer.epoch_ns))
 
 
 def _run_started(tracer: TraceWriter, message: Message, at: int, run: Run) -> Draft:

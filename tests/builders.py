@@ -71,7 +71,8 @@ class RememberingWriter(TraceWriter):
 
     @property
     def emitted(self) -> list[Event]:
-        logs = [*self._told, *spelled_out(self._open)]
+        posted = [each.told() for each in self._posted.values()]
+        logs = [*self._told, *spelled_out([*posted, *self._open])]
         return [event for log in logs for event in log.events()]
 
 

@@ -59,7 +59,8 @@ and when it was done, and the record's index and how many entries it has."""
 class TurnNote(msgspec.Struct, gc=False, array_like=True):
     """What the span of a message tells as a rule, from its lease to the end of its lock.
 
-    A time is 0 for what has not happened. Each step is told once, in the order of the fields.
+    A time is 0 for what has not happened. Each step is told once, in the order of the fields; that
+    the message was enqueued comes before them, in a log of its own.
 
     Attributes:
         dequeued: when a worker had leased the message, and asked for the actor's lock.
@@ -73,6 +74,8 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
         before: version of the state that the turn changed; -1 when it changed none.
         released: when the lock was given up.
         told: how many of its events were told before, in a part.
+        enqueued: when the message was put into the mailbox; 0 where that was told elsewhere.
+        sender: the actor that sent it then; None from outside.
     """
 
     dequeued: int = 0
@@ -86,6 +89,8 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
     before: int = -1
     released: int = 0
     told: int = 0
+    enqueued: int = 0
+    sender: str | None = None
 
     @property
     def size(self) -> int:
@@ -150,7 +155,13 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
             self.before,
             self.released and self.released + ticks,
             self.told,
+            self.enqueued and self.enqueued + ticks,
+            self.sender,
         )
+
+    def put(self, zero: int) -> Entry:
+        """Return the event that the message was enqueued."""
+        return Entry(_ENQUEUED, self.enqueued - zero, None, _OWN, More(attempt=0, peer=self.sender))
 
     def leased(self, zero: int) -> Entry:
         """Return the event that a worker had leased the message."""
@@ -347,7 +358,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         for sent in self.sent or ():
             size += (1 if sent.code else 0) + (1 if sent.enqueued else 0)
         if self.turn is not None:
-            size += self.turn.size
+            size += self.turn.size + (1 if self.turn.enqueued else 0)
         for activity in self.activities or ():
             size += (0 if activity.told else 2) + (0 if activity.wrote is None else 2)
         return size
@@ -370,9 +381,8 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         else:
             # Nearly always. Counted in few steps.
             self.whole = True
-            self.events = (
-                (7 if turn.before < 0 else 8) + (1 if turn.activated else 0) + 4 * self.done_count
-            )
+            self.events = 7 + 4 * self.done_count
+            self.events += (turn.before >= 0) + (turn.activated > 0) + (turn.enqueued > 0)
 
     def so_far(self) -> Draft:
         """Return what there is, sealed, and keep only what goes on: it is told once."""
@@ -382,6 +392,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         if self.turn is not None:
             part.turn = copy(self.turn)
             self.turn.told += self.turn.size
+            self.turn.enqueued = 0
         activities = self.activities or ()
         part.activities = [each for each in activities if each.wrote or not each.told]
         part.seal()
@@ -433,6 +444,8 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         """Return its events, with a log for each span."""
         zero, start_us = self.zero(self.began)
         logs = []
+        if self.turn is not None and self.turn.enqueued:
+            logs += self._enqueued(self.turn)
         activities = self.all_activities()
         entries = [] if self.turn is None else self.turn.entries(zero, self.journal)
         entries += [
@@ -485,6 +498,15 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
                     )
                 )
         return logs
+
+    def _enqueued(self, turn: TurnNote) -> list[SpanLog]:
+        """Return the event that the message was enqueued, as it is told without its turn."""
+        id, partition = self.message or ("", "")
+        return EnqueuedNote(
+            *(self.trace_id, self.span_id, self.parent_span_id, self.sampled),
+            *(self.actor or "", self.name or "", id, partition),
+            *(turn.sender, turn.enqueued, self.epoch_ns),
+        ).spelled_out()
 
     def _below(
         self,

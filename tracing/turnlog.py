@@ -35,8 +35,10 @@ class TurnLog(SpanLog, kw_only=True):
     @classmethod
     def of_turn(cls, draft: Draft, turn: TurnNote) -> TurnLog:
         """Return the log of a draft that is whole; `turn` is its own."""
-        zero, start_us = draft.zero(draft.began)
+        zero, start_us = draft.zero(_first(draft, turn))
         notable = [turn.leased(zero), turn.ended(zero)]
+        if turn.enqueued:
+            notable.insert(0, turn.put(zero))
         return cls(
             draft.trace_id,
             draft.span_id,
@@ -68,7 +70,8 @@ class TurnLog(SpanLog, kw_only=True):
     def row(self, head: int, after_us: int) -> TurnRow:
         """Return what a segment stores; it begins `after_us` microseconds after the segment."""
         draft = self.draft
-        origin = _origin(draft)
+        # One before the first microsecond, so that none of the times is 0, which is no time.
+        origin = draft.zero(_first(draft, self.turn))[0] - 1
         return (
             head,
             self.attempt,
@@ -80,12 +83,9 @@ class TurnLog(SpanLog, kw_only=True):
         )
 
 
-def _origin(draft: Draft) -> int:
-    """Return the tick that a segment counts a turn's times from.
-
-    It is one before the first microsecond, so that none of the times is 0, which is no time.
-    """
-    return draft.zero(draft.began)[0] - 1
+def _first(draft: Draft, turn: TurnNote) -> int:
+    """Return the earliest tick that a whole turn tells of."""
+    return turn.enqueued or draft.began
 
 
 def packed(told: Iterable[Telling]) -> list[SpanLog]:

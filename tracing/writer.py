@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
 from threading import get_ident
-from typing import Any
+from typing import Any, Protocol
 
 from tracing.context import NewId, TraceContext, random_id
-from tracing.draft import Draft, Telling
+from tracing.draft import Draft, EnqueuedNote, Telling
 from tracing.event import Clock, Event
 from tracing.recording import Box, Recorder, WriterStats
 from tracing.sampling import Sampler
@@ -21,6 +21,14 @@ HANDFUL = 16
 """Tellings that go into the box together, which costs little more than a single one. They are in
 the processor's cache then, and what they were made of can be let go: with a whole box, misses of a
 cache of 2 MiB were a third more."""
+
+
+class Posted(Protocol):
+    """That a message was put into its actor's mailbox, at that tick."""
+
+    at: int
+
+    def told(self) -> EnqueuedNote: ...
 
 
 class TraceWriter:
@@ -62,6 +70,8 @@ class TraceWriter:
         """Events in both."""
         self._elsewhere: deque[Telling] = deque()
         """What other threads told; it comes into the box when the writer looks."""
+        self._posted: dict[str, Posted] = {}
+        """Messages in their mailboxes that are told with their turns, by span."""
         self._open: set[Draft] = set()
         self.listen: Callable[[Draft], None] = self._open.add
         self._closed = False
@@ -95,6 +105,23 @@ class TraceWriter:
             self._elsewhere.append(told)
         else:
             self._drop(told.events)
+
+    def post(self, span_id: str, posted: Posted) -> None:
+        """Take that a message was put into its actor's mailbox.
+
+        It is told with the message's turn, which costs a fraction, where that begins here before
+        the writer looks what has come in.
+        """
+        if get_ident() == self._thread and self._recorder.room > self._boxed + len(self._posted):
+            self._posted[span_id] = posted
+        else:
+            self.take(posted.told())
+
+    def posted_at(self, span_id: str) -> int:
+        """Return when a message was put into its mailbox, which its turn has to tell from now on;
+        0 where that is told already, or by somebody else."""
+        posted = self._posted.pop(span_id, None)
+        return 0 if posted is None else posted.at
 
     def _pack(self) -> None:
         """Put what is at hand into the box."""
@@ -185,6 +212,7 @@ class TraceWriter:
         late = self._fresh
         self._box, self._handful, self._boxed = self._recorder.box(), [], 0
         self._elsewhere.clear()
+        self._posted.clear()
         self._open.clear()
         self.listen = _deaf
         if late:
@@ -210,6 +238,9 @@ class TraceWriter:
                 self.take(draft.so_far())
         for _ in range(len(self._elsewhere)):
             self.take(self._elsewhere.popleft())
+        for posted in self._posted.values():
+            self.take(posted.told())
+        self._posted.clear()
         self._pack()
         recorder = self._recorder
         box, events = self._box, self._boxed
@@ -227,7 +258,7 @@ class TraceWriter:
     def _fresh(self) -> int:
         """How many events came in and are not with the recorder yet."""
         told = self._boxed + sum(told.events for told in self._elsewhere.copy())
-        return told + sum(draft.size for draft in self._open)
+        return told + len(self._posted) + sum(draft.size for draft in self._open)
 
     def _drop(self, events: int) -> None:
         self._dropped["shutdown" if self._closed else "overflow"] += events

@@ -41,10 +41,17 @@ def whole_turn(
     attempt: int = 1,
     message: tuple[str, str] = ("m1", "run"),
     epoch_ns: int = EPOCH_NS,
+    waited: int | None = None,
+    sender: str | None = None,
 ) -> Draft:
-    """Return a turn that told everything; `gaps` are the ticks between what happened."""
+    """Return a turn that told everything; `gaps` are the ticks between what happened.
+
+    It tells that its message was enqueued, too, when that was `waited` ticks before.
+    """
     times = itertools.accumulate([began, *gaps])
     turn = TurnNote(next(times), 1_234)
+    if waited is not None:
+        turn.enqueued, turn.sender = began - waited, sender
     turn.locked = next(times)
     if activated:
         turn.activated, turn.version = next(times), version
@@ -71,7 +78,7 @@ def whole_turn(
 
 TURNS = st.builds(
     whole_turn,
-    st.integers(1, UP_FOR_YEARS),
+    st.integers(5_001, UP_FOR_YEARS),
     st.lists(st.integers(1, 10**12), min_size=20, max_size=20),
     activities=st.integers(0, 4),
     activated=st.booleans(),
@@ -80,6 +87,8 @@ TURNS = st.builds(
     attempt=st.integers(1, 3),
     message=st.tuples(st.sampled_from(["m1", "m2"]), st.sampled_from(["run", "other"])),
     epoch_ns=st.integers(EPOCH_NS, EPOCH_NS + 10**6),
+    waited=st.none() | st.integers(0, 5_000),
+    sender=st.none() | st.just("Account/1"),
 )
 TURN = whole_turn(1_000, [500] * 20)
 
@@ -174,7 +183,7 @@ STORED: dict[str, Any] = {
     "T": [
         [
             *(0, 1, 0, "999", "actor-journals/{:012d}"),
-            [1, 1234, 501, 1001, 4, 1501, [61, 3501, 4001, 2, 1], 4501, 4, 5001, 0],
+            [1, 1234, 501, 1001, 4, 1501, [61, 3501, 4001, 2, 1], 4501, 4, 5001, 0, 0, None],
             [["charge", "key-0", 2001, 1, [61, 2501, 3001, 0, 2], False]],
         ]
     ],
@@ -187,6 +196,22 @@ def test_the_layout_of_a_turn_is_what_it_was() -> None:
     turn = whole_turn(1_000, [500] * 20, activities=1)
     assert stored(turn) == STORED
     assert in_order(segment.decode(STORED).logs) == in_order(turn.spelled_out())
+
+
+def test_a_turn_stored_without_when_its_message_was_enqueued_is_read() -> None:
+    document = stored(TURN)
+    del document["T"][0][5][-2:]
+    assert segment.decode(document).events == segment.decode(stored(TURN)).events
+
+
+def test_a_turn_that_tells_when_its_message_was_enqueued_begins_with_that() -> None:
+    document = stored(whole_turn(1_000, [500] * 20, waited=999, sender="Cart/1"))
+    assert document["T"][0][5][-2:] == [2, "Cart/1"]
+    events = segment.decode(document).events
+    assert [(e.type, e.attempt, e.peer) for e in events[:2]] == [
+        *(("queue:enqueued", 0, "Cart/1"), ("queue:dequeued", 1, None))
+    ]
+    assert events[1].time_ns - events[0].time_ns == 999
 
 
 def test_the_size_of_turns_is_known_without_spelling_them_out() -> None:

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.telemetry import SpanEmitter
+from actors import Message
+from actors.delivery import Delivered
+from actors.telemetry import SpanEmitter, report_enqueued
 from storage import Conflict, DocumentTooLarge, Throttled, Unavailable
 from storage.memory import MemoryContainer
 from tests.builders import TRACE, event, trace_writer
@@ -148,6 +150,31 @@ async def test_of_the_logs_of_spans_those_that_find_no_room_are_counted() -> Non
     assert writer.stats().buffered == 4
     await writer.close()
     assert (writer.stats().events_written, writer.stats().dropped) == (2, {"overflow": 2})
+
+
+async def test_of_messages_in_their_mailboxes_those_that_find_no_room_are_counted() -> None:
+    writer = trace_writer(MemoryContainer(TRACE_EVENTS), max_buffered=3)
+    for number in range(5):
+        message = Message.new(
+            *(f"Order/{number}", "place", {}), trace=TraceContext(TRACE, f"{number:016x}")
+        )
+        report_enqueued(writer, Delivered([message], writer.ticks(), [True]), {})
+    assert writer.stats().buffered == 5
+    assert not writer.has_room(1)
+    await writer.close()
+    stats = writer.stats()
+    assert (stats.events_written, stats.buffered, stats.dropped) == (3, 0, {"overflow": 2})
+
+
+async def test_a_message_that_another_thread_enqueues_is_told_too() -> None:
+    container = MemoryContainer(TRACE_EVENTS)
+    writer = trace_writer(container)
+    message = Message.new("Order/1", "place", {}, trace=TraceContext(TRACE, "1" * 16))
+    delivered = Delivered([message], writer.ticks(), [True])
+    await asyncio.to_thread(report_enqueued, writer, delivered, {})
+    assert writer.posted_at("1" * 16) == 0
+    await writer.close()
+    assert (await only_summary(container)).messages == 1
 
 
 class DeadContainer(MemoryContainer):
