@@ -11,7 +11,7 @@ from operator import attrgetter
 from threading import get_ident
 from typing import Any, Protocol
 
-from tracing.context import NewId, TraceContext, random_id
+from tracing.context import NewId, TraceContext, random_id, trace_id_at
 from tracing.draft import Draft, EnqueuedNote, Telling
 from tracing.event import Clock, Event
 from tracing.recording import Box, Recorder, WriterStats
@@ -158,7 +158,7 @@ class TraceWriter:
         self, name: str | None = None, *, sampled: bool | None = None
     ) -> TraceContext:
         """Start a trace. Unless `sampled` says so, the sampler decides by the name."""
-        trace_id = self._new_id(16)
+        trace_id = trace_id_at(self.now(), self._new_id)
         if sampled is None:
             sampled = self._sampler is None or self._sampler.keeps(trace_id, name)
         # A span's id is its own within its trace: what is random in the trace's is good for one.

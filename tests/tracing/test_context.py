@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,23 @@ def test_a_caller_is_continued_and_passed_on(writer: TraceWriter) -> None:
     child = writer.create_child_span(caller)
     assert (child.trace_id, child.parent_span_id, child.sampled) == (TRACE, SPAN, True)
     assert child.traceparent() == f"00-{TRACE}-{child.span_id}-01"
+
+
+def test_the_ids_of_traces_are_in_the_order_of_their_beginnings() -> None:
+    millisecond = 1_000_000
+    ticks = count(1_800_000_000_000 * millisecond, millisecond)
+    writer = trace_writer(MemoryContainer(TRACE_EVENTS), clock=lambda: next(ticks))
+    ids = [writer.create_root_trace().trace_id for _ in range(1_000)]
+    assert ids == sorted(ids)
+    assert int(ids[0][:12], 16) in range(1_800_000_000_000, 1_800_000_000_100)
+    assert {len(id) for id in ids} == {32}
+
+
+def test_traces_that_begin_together_have_ids_of_their_own() -> None:
+    writer = trace_writer(MemoryContainer(TRACE_EVENTS), clock=lambda: 1_800_000_000 * 10**9)
+    traces = [writer.create_root_trace() for _ in range(1_000)]
+    assert len({trace.trace_id for trace in traces}) == 1_000
+    assert len({trace.span_id for trace in traces}) == 1_000
 
 
 def test_the_sampled_flag_is_read_and_inherited(writer: TraceWriter) -> None:

@@ -159,9 +159,9 @@ def _absolute(moment: datetime, style: str, text: str) -> SafeString:
 
 @register.filter
 def short(identifier: str) -> str:
-    """Shorten an id of hex digits to its first eight."""
+    """Shorten an id of hex digits to its last eight: ids of the same time begin alike."""
     text = str(identifier)
-    return f"{text[:8]}…" if len(text) > 16 else text
+    return f"…{text[-8:]}" if len(text) > 16 else text
 
 
 @register.filter
