@@ -127,7 +127,7 @@ class ActivityExecutor:
             call["idempotency_key"] = idempotency_key
         attempt = 1
         while True:
-            if observer is not None and attempt > 1:
+            if attempt > 1 and observer is not None:
                 observer.started(attempt)
             try:
                 result = await self._attempt(activity, call)

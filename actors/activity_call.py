@@ -61,17 +61,15 @@ class ActivityCalls:
             raise ActivityFailed(activity.name, failure.type, failure.message) from error
         finally:
             current_span.reset(outer)
-        timed = None
-        if reporter is not None:
-            timed = reporter.note
-            timed.attempts = attempts
-        await self._journal.append(
-            JournalEntry(
-                EntryType.ACTIVITY_COMPLETED,
-                {"seq": seq, "attempts": attempts, "idempotencyKey": key, "result": result},
-            ),
-            timed=timed,
+        completed = JournalEntry(
+            EntryType.ACTIVITY_COMPLETED,
+            {"seq": seq, "attempts": attempts, "idempotencyKey": key, "result": result},
         )
-        if span is not None and timed is not None:
-            span.activity_completed(timed)
+        if reporter is None:
+            await self._journal.append(completed)
+            return result
+        note = reporter.note
+        note.attempts = attempts
+        await self._journal.append(completed, timed=note)
+        reporter.turn.activity_completed(note)
         return result

@@ -142,7 +142,7 @@ class Message(msgspec.Struct, frozen=True):
 
     def to_document(self) -> dict[str, Any]:
         """Return the wire form, also the archived document's body."""
-        metadata, trace = self.metadata, self.trace
+        metadata = self.metadata
         # Microseconds: JSON numbers are doubles in Cosmos DB, and nanoseconds do not fit.
         meta: dict[str, Any] = {"sentAt": metadata.sent_ns // 1000}
         if metadata.sender is not None:
@@ -168,7 +168,7 @@ class Message(msgspec.Struct, frozen=True):
             "messageType": self.message_type,
             "correlationId": self.correlation_id,
             "payload": self.payload,
-            "trace": None if trace is None else msgspec.to_builtins(trace),
+            "trace": self.trace,
             "metadata": meta,
         }
 

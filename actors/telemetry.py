@@ -182,11 +182,7 @@ class TurnSpan(SpanEmitter):
     def note_activity(self, name: str, key: str) -> ActivityReporter:
         """Emit that an activity was scheduled, and that its first attempt began."""
         note = ActivityNote(name, key, self.ticks())
-        draft = self._draft
-        if draft.activities is None:
-            draft.activities = [note]
-        else:
-            draft.activities.append(note)
+        self._draft.activities.append(note)
         return ActivityReporter(self, note)
 
     def activity_completed(self, note: ActivityNote) -> None:

@@ -320,7 +320,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
     message: tuple[str, str] | None = None
     turn: TurnNote | None = None
     notes: list[Note] | None = None
-    activities: list[ActivityNote] | None = None
+    activities: list[ActivityNote] = []
     done: bytes = b""
     done_count: int = 0
     sent: list[SentNote] | None = None
@@ -359,7 +359,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
             size += (1 if sent.code else 0) + (1 if sent.enqueued else 0)
         if self.turn is not None:
             size += self.turn.size + (1 if self.turn.enqueued else 0)
-        for activity in self.activities or ():
+        for activity in self.activities:
             size += (0 if activity.told else 2) + (0 if activity.wrote is None else 2)
         return size
 
@@ -376,7 +376,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
             or self.activities
         ):
             # They go on: what is told of them after this was counted must not come in with it.
-            self.activities = [copy(each) for each in self.activities or ()]
+            self.activities = [copy(each) for each in self.activities]
             self.events = self.size
         else:
             # Nearly always. Counted in few steps.
@@ -393,7 +393,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
             part.turn = copy(self.turn)
             self.turn.told += self.turn.size
             self.turn.enqueued = 0
-        activities = self.activities or ()
+        activities = self.activities
         part.activities = [each for each in activities if each.wrote or not each.told]
         part.seal()
         self.activities = [activity for activity in activities if activity.wrote is None]
@@ -407,22 +407,22 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         A turn may take long and there may be many turns, so that what each of them keeps is driven
         out of the processor's cache again and again: it keeps these bytes, not a dozen objects.
         """
-        activities = self.activities
-        # A note of a draft before this one may be left over from a turn that has ended.
-        if note.told or self.sealed or not activities or note not in activities:
+        if note.told:
             return
         try:
             encoded = _encode(note)
+            self.activities.remove(note)
+        except ValueError:  # it is one of a draft that was sealed before it had told all
+            return
         except Exception:  # values that no event should have: never the fault of the work
             return  # the recorder counts them when it refuses the draft
-        activities.remove(note)
         self.done += encoded
         self.done_count += 1
 
     def all_activities(self) -> list[ActivityNote]:
         """Return what the activities of the turn tell."""
         done = _decode_notes(array_of(self.done_count, self.done))
-        return done + (self.activities or [])
+        return done + self.activities
 
     def empty(self, began: int) -> Draft:
         """Return a draft that goes on with the span where this one is sealed."""

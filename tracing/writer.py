@@ -158,7 +158,7 @@ class TraceWriter:
         self, name: str | None = None, *, sampled: bool | None = None
     ) -> TraceContext:
         """Start a trace. Unless `sampled` says so, the sampler decides by the name."""
-        trace_id = trace_id_at(self.now(), self._new_id)
+        trace_id = trace_id_at(self.ticks() + self.epoch_ns, self._new_id)
         if sampled is None:
             sampled = self._sampler is None or self._sampler.keeps(trace_id, name)
         # A span's id is its own within its trace: what is random in the trace's is good for one.
