@@ -32,6 +32,7 @@ TRACE_EVENTS = ContainerSpec(
     ),
 )
 """Partitioned by trace. Documents are told apart by `k`: "g" is a segment of events, "s" the
-trace's summary, "f" a failed message, "r" a rollup of a time bucket, "i" a writer's intent."""
+trace's summary, which may hold one, "f" a failed message, "r" a rollup of a time bucket, "i" a
+writer's intent."""
 
 SEGMENT, SUMMARY, FAILURE, ROLLUP, INTENT = "g", "s", "f", "r", "i"

@@ -10,7 +10,7 @@ import msgspec
 
 from storage import Container, scan
 from tracing import segment
-from tracing.containers import SEGMENT, SUMMARY
+from tracing.containers import SUMMARY
 from tracing.errors import UnreadableSegment
 from tracing.event import Event
 from tracing.reader import TraceReader
@@ -26,7 +26,7 @@ class Economy:
     traces: int = 0
     events: int = 0
     stored: dict[str, int] = field(default_factory=dict)
-    """Bytes by kind of document: "g" segments, "s" summaries, "f" failures."""
+    """Bytes by kind of document: "g" segments, "s" summaries and what they hold, "f" failures."""
 
     @property
     def bytes(self) -> int:
@@ -122,10 +122,11 @@ async def measure(
         economy.documents += 1
         economy.stored[kind] = economy.stored.get(kind, 0) + len(msgspec.json.encode(body))
         economy.traces += kind == SUMMARY
-        if kind != SEGMENT:
+        held = segment.held_by(body)
+        if held is None:
             continue
         try:
-            events = segment.decode(body).events
+            events = segment.decode(held).events
         except UnreadableSegment:
             continue
         economy.events += len(events)

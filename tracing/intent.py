@@ -12,19 +12,19 @@ its etag, with watermarks that say which segments it counts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 from storage import (
     Conflict,
     Container,
-    Document,
     NotFound,
     PreconditionFailed,
     Query,
     Where,
 )
 from tracing import segment
-from tracing.containers import INTENT, SEGMENT
+from tracing.containers import INTENT
 from tracing.errors import UnreadableSegment
 from tracing.event import Event
 from tracing.failure import failures_in
@@ -119,15 +119,15 @@ async def recount(container: Container, trace_id: str) -> bool:
         decoded: list[segment.Segment] = []
         uncounted: list[segment.Segment] = []
         hidden = False
-        for document in await _segments(container, trace_id):
+        for stored in await _segments(container, trace_id):
             try:
-                found = segment.decode(document.body)
+                found = segment.decode(stored)
             except UnreadableSegment:
                 hidden = True
                 continue
             hidden = hidden or found.unknown > 0
             decoded.append(found)
-            writer, _, sequence = document.body["id"].rpartition("-")
+            writer, _, sequence = stored["id"].rpartition("-")
             if sequence.isdecimal():
                 seen[writer] = max(seen.get(writer, 0), int(sequence))
                 if int(sequence) > marks.get(writer, 0):
@@ -148,7 +148,8 @@ async def recount(container: Container, trace_id: str) -> bool:
         merged = {
             writer: max(marks.get(writer, 0), seen.get(writer, 0)) for writer in {*marks, *seen}
         }
-        body = tally.to_document(trace_id, merged)
+        held = None if known is None else known.body.get("segment")
+        body = tally.to_document(trace_id, merged, held)
         try:
             if known is None:
                 await container.create(body)
@@ -165,12 +166,13 @@ def _events(of: Iterable[segment.Segment]) -> list[Event]:
     return sorted(events, key=lambda event: (event.time_ns, event.attempt))
 
 
-async def _segments(container: Container, trace_id: str) -> list[Document]:
-    found: list[Document] = []
+async def _segments(container: Container, trace_id: str) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
     cursor: str | None = None
     while True:
         page = await container.query(Query(partition=trace_id, limit=1_000, cursor=cursor))
-        found += [document for document in page.documents if document.body.get("k") == SEGMENT]
+        told = (segment.held_by(document.body) for document in page.documents)
+        found += [each for each in told if each is not None]
         cursor = page.cursor
         if cursor is None:
             return found

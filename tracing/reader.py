@@ -12,7 +12,7 @@ import msgspec
 
 from storage import Container, Document, NotFound, Query, Where
 from tracing import legacy, segment
-from tracing.containers import SEGMENT, SUMMARY
+from tracing.containers import SUMMARY
 from tracing.counted import counted
 from tracing.errors import UnreadableSegment
 from tracing.event import Event
@@ -56,7 +56,7 @@ class TraceReader:
         reference system, one document each, are read as well.
         """
         bodies = [document.body async for document in self._documents(trace_id)]
-        if sum(map(segment.size, bodies)) < MANY:
+        if sum(segment.size(segment.held_by(body) or body) for body in bodies) < MANY:
             return _assemble(trace_id, bodies)
         # In a thread, so that this process goes on with its turns meanwhile.
         return await asyncio.to_thread(_assemble, trace_id, bodies)
@@ -211,9 +211,9 @@ def _trace(trace_id: str, bodies: Sequence[Mapping[str, Any]]) -> Trace | None:
             else:
                 events.append(event)
                 logs.append(SpanLog.of(event))
-        elif body.get("k") == SEGMENT:
+        elif (held := segment.held_by(body)) is not None:
             try:
-                decoded = segment.decode(body)
+                decoded = segment.decode(held)
             except UnreadableSegment:
                 unreadable += 1
                 continue

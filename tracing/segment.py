@@ -20,6 +20,8 @@ turn and one for each activity. Their times are ticks since the origin, which is
 writer's clock, in decimals, and 1 ns before the turn's log begins. Journal is the container and id
 of the turn's journal records, with a format for their index.
 
+A segment that is all of its trace, and small, is held by the trace's summary, under `segment`.
+
 Entries go to the store as they were told: turning them into JSON is one call into C per trace,
 whatever the number of events. This is the work that tracing adds to every message. Numbers stay
 below 2^53, which is as far as JSON numbers reach in Cosmos DB.
@@ -34,7 +36,7 @@ from typing import Any
 import msgspec
 
 from tracing import segment_v1
-from tracing.containers import SEGMENT
+from tracing.containers import SEGMENT, SUMMARY
 from tracing.errors import UnreadableSegment
 from tracing.event import Event
 from tracing.registry import BY_CODE
@@ -45,6 +47,8 @@ LogRow = tuple[int, int, int, list[Entry]]
 VERSION = 3
 _READABLE = (1, 2, VERSION)
 """2 is this layout without `T`."""
+_OF_THE_SUMMARY = ("trace_id", "k")
+"""What a segment that a summary holds leaves to it."""
 
 
 def encode(id: str, logs: Sequence[SpanLog]) -> dict[str, Any]:
@@ -83,6 +87,22 @@ def encode(id: str, logs: Sequence[SpanLog]) -> dict[str, Any]:
     if correlation is not None:
         body["C"] = correlation
     return body
+
+
+def held(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a segment document as a summary of its trace holds it."""
+    return {key: value for key, value in document.items() if key not in _OF_THE_SUMMARY}
+
+
+def held_by(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the segment document that a document of its trace is, or holds; None without one."""
+    kind = body.get("k")
+    if kind == SEGMENT:
+        return body
+    if kind != SUMMARY or "segment" not in body:
+        return None
+    found = body["segment"]
+    return {**(found if isinstance(found, dict) else {}), "trace_id": body["trace_id"]}
 
 
 @dataclass(frozen=True, slots=True)

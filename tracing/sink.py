@@ -27,6 +27,8 @@ from tracing.tally import Tally
 MAX_KNOWN = 10_000
 """Summaries of live traces remembered with their etags, which saves reading them before the next
 merge."""
+MAX_HELD_EVENTS = 64
+"""Events of a segment that is stored in its trace's summary; lists read that, too."""
 _ENDED = (TraceStatus.COMPLETED.value, TraceStatus.RECOVERED.value)
 
 
@@ -45,6 +47,17 @@ class Batch(msgspec.Struct):
     def size(self) -> int:
         """How many events it has."""
         return self.tally.events
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all messages of its trace have ended well in it, and it is small."""
+        tally = self.tally
+        return (
+            tally.messages > 0
+            and tally.events <= MAX_HELD_EVENTS
+            and tally.status is TraceStatus.COMPLETED
+            and not (self.failures or tally.promoted)
+        )
 
 
 class TraceSink:
@@ -76,6 +89,8 @@ class TraceSink:
     async def store(self, batch: Batch) -> None:
         """Store a batch: the segment, then failures, then the summary.
 
+        A small one that is all of its trace is one document: the summary, which holds it.
+
         Raises:
             storage.Unavailable: call it again with the same batch.
             storage.StorageError: the store will never take it.
@@ -90,6 +105,7 @@ class TraceSink:
         together, which costs the engine and the event loop a fraction of one by one.
         """
         errors: dict[str, StorageError] = {}
+        batches = await self._store_whole(batches, errors)
         await self._store_segments(batches, errors)
         for batch in batches:
             if batch.failures and batch.trace_id not in errors:
@@ -99,6 +115,56 @@ class TraceSink:
                     errors[batch.trace_id] = error
         await self._merge([batch for batch in batches if batch.trace_id not in errors], errors)
         return errors
+
+    async def _store_whole(
+        self, batches: Sequence[Batch], errors: dict[str, StorageError]
+    ) -> list[Batch]:
+        """Store those that are one document; return the batches that take all three steps."""
+        whole = [batch for batch in batches if self._is_one(batch)]
+        if not whole:
+            return list(batches)
+        results = await self._container.write_many(
+            [
+                Write(
+                    batch.tally.to_document(
+                        batch.trace_id, {self._writer: batch.sequence}, segment.held(batch.document)
+                    )
+                )
+                for batch in whole
+            ]
+        )
+        done: set[str] = set()
+        told_of: list[Batch] = []
+        for batch, result in zip(whole, results, strict=True):
+            if isinstance(result, Document):
+                self._count_segment(batch)
+                done.add(batch.trace_id)
+            elif isinstance(result, Unavailable):
+                errors[batch.trace_id] = result
+            elif isinstance(result, Conflict):
+                told_of.append(batch)
+        if told_of:
+            # By another writer, or by an earlier try whose answer did not arrive.
+            found = await self._summaries([batch.trace_id for batch in told_of], errors)
+            for batch in told_of:
+                summary = found.get(batch.trace_id)
+                if summary is None:
+                    continue
+                self._known[batch.trace_id] = summary
+                if summary.body["marks"].get(self._writer, 0) >= batch.sequence:
+                    self._count_segment(batch)
+                    done.add(batch.trace_id)
+        done |= errors.keys()
+        return [batch for batch in batches if batch.trace_id not in done]
+
+    def _is_one(self, batch: Batch) -> bool:
+        new = batch.trace_id not in self._known and batch.trace_id not in self._owed
+        return new and not batch.segment_stored and batch.is_whole
+
+    def _count_segment(self, batch: Batch) -> None:
+        batch.segment_stored = True
+        self.segments += 1
+        self.bytes += len(msgspec.json.encode(batch.document))
 
     async def _store_segments(
         self, batches: Sequence[Batch], errors: dict[str, StorageError]
@@ -110,9 +176,7 @@ class TraceSink:
         for batch, result in zip(todo, results, strict=True):
             # The id is this writer's own: on a conflict, an earlier try did arrive.
             if isinstance(result, Document | Conflict):
-                batch.segment_stored = True
-                self.segments += 1
-                self.bytes += len(msgspec.json.encode(batch.document))
+                self._count_segment(batch)
             else:
                 errors[batch.trace_id] = result
 
@@ -177,7 +241,8 @@ class TraceSink:
                 # A repair may have counted it meanwhile.
                 if sequence > counted:
                     tally.merge(more)
-        body = tally.to_document(batch.trace_id, {**marks, self._writer: batch.sequence})
+        held = None if known is None else known.body.get("segment")
+        body = tally.to_document(batch.trace_id, {**marks, self._writer: batch.sequence}, held)
         return Write(body, None if known is None else known.etag)
 
     async def _summaries(

@@ -150,8 +150,16 @@ class Tally(msgspec.Struct):
             promoted_ns=self.promoted * 1000 or None,
         )
 
-    def to_document(self, trace_id: str, marks: Mapping[str, int]) -> dict[str, Any]:
-        """Return the summary document; `marks` is each writer's last merged segment."""
+    def to_document(
+        self,
+        trace_id: str,
+        marks: Mapping[str, int],
+        segment: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Return the summary document.
+
+        `marks` is each writer's last merged segment; `segment` is the one that the summary holds.
+        """
         body: dict[str, Any] = {
             "id": trace_id,
             "trace_id": trace_id,
@@ -172,6 +180,7 @@ class Tally(msgspec.Struct):
             ("messageTypes", sorted(self.message_types)),
             ("errorTypes", sorted(self.error_types)),
             ("promotedAt", self.promoted),
+            ("segment", segment),
         ):
             if value:
                 body[key] = value

@@ -97,10 +97,13 @@ async def texts(loom: Loom, *containers: str) -> list[str]:
 
 
 async def traced(loom: Loom) -> list[str]:
-    """Return every document of the trace store, of which there is each kind but failures."""
+    """Return every document of the trace store, of which there is each kind that there has to be.
+
+    Messages that fail have failures, and traces that are not told whole have segments.
+    """
     documents = await texts(loom, "trace-events")
     kinds = {msgspec.json.decode(document)["k"] for document in documents}
-    assert kinds | {FAILURE} == {SEGMENT, SUMMARY, FAILURE, ROLLUP, INTENT}
+    assert kinds | {FAILURE, SEGMENT} == {SEGMENT, SUMMARY, FAILURE, ROLLUP, INTENT}
     return documents
 
 

@@ -28,7 +28,7 @@ from tracing.containers import FAILURE, SEGMENT, SUMMARY, TRACE_EVENTS
 from tracing.failure import Failure, failures_in
 from tracing.intent import ABANDONED_SECONDS, Intent, recount, repair_abandoned
 from tracing.registry import REGISTRY
-from tracing.sink import Batch, TraceSink
+from tracing.sink import MAX_HELD_EVENTS, Batch, TraceSink
 from tracing.spanlog import logs_of
 from tracing.tally import Tally
 
@@ -224,15 +224,16 @@ def stored(container: MemoryContainer, trace_id: str) -> Stored:
     assert page.cursor is None
     for document in page.documents:
         body = document.body
-        if body["k"] == SEGMENT:
-            writer, _, sequence = body["id"].rpartition("-")
+        held = segments.held_by(body)
+        if held is not None:
+            writer, _, sequence = held["id"].rpartition("-")
             found.marks[writer] = max(found.marks.get(writer, 0), int(sequence))
-            decoded = segments.decode(body)
+            decoded = segments.decode(held)
             found.events += decoded.events
             found.tally.merge(Tally(promoted=decoded.promoted))
-        elif body["k"] == SUMMARY:
+        if body["k"] == SUMMARY:
             found.summary = document
-        else:
+        elif body["k"] != SEGMENT:
             assert body["k"] == FAILURE
             found.failures.append(Failure.from_document(body))
     found.events.sort(key=lambda each: each.time_ns)
@@ -249,7 +250,8 @@ def check(container: MemoryContainer, trace_id: str) -> None:
         return
     assert found.summary is not None
     assert Tally.from_document(found.summary.body) == found.tally
-    assert found.summary.body == found.tally.to_document(trace_id, found.marks)
+    held = found.summary.body.get("segment")
+    assert found.summary.body == found.tally.to_document(trace_id, found.marks, held)
     by_span = {failure.span_id: failure for failure in found.failures if failure.error_type}
     told = failures_in(logs_of(found.events))
     assert by_span == {span: failure for span, failure in told.items() if failure.error_type}
@@ -260,9 +262,9 @@ def check(container: MemoryContainer, trace_id: str) -> None:
 
 _OUTCOMES = ("message:failed", "message:completed", "message:dead_lettered")
 _OTHERS = tuple(sorted(REGISTRY.keys() - set(_OUTCOMES)))
-KINDS = st.sampled_from(("fails", "fails", "completes", "dies", "is lost")) | st.sampled_from(
-    _OTHERS
-)
+KINDS = st.sampled_from(
+    ("fails", "fails", "completes", "completes", "dies", "is lost", "queue:enqueued")
+) | st.sampled_from(_OTHERS)
 FATES = st.sampled_from((Fate.HAPPENS, Fate.HAPPENS, Fate.HAPPENS, Fate.UNSEEN, Fate.LOST))
 
 
@@ -556,6 +558,122 @@ def test_a_writer_may_die_after_any_of_its_calls() -> None:
         calls += 1
     # The intent, the segment and a failure go before the summary: four calls and its conflict.
     assert mended == [0, 0, 1, 1, 1, 1, 0]
+
+
+WHOLE = [
+    event("queue:enqueued", 2, at=2, attempt=0),
+    event("message:started", 2, at=3),
+    event("message:completed", 2, at=4),
+]
+MORE = [event("queue:enqueued", 3, at=5, attempt=0), event("message:completed", 3, at=6)]
+
+
+def kinds(scene: Scene) -> list[str]:
+    page = at_once(scene.container.query(Query(partition=TRACE)))
+    return sorted(document.body["k"] for document in page.documents)
+
+
+def test_a_small_trace_that_is_told_whole_is_one_document() -> None:
+    scene = Scene()
+    scene.store(WHOLE)
+    assert kinds(scene) == [SUMMARY]
+    check(scene.container, TRACE)
+    trace = at_once(TraceReader(scene.container).get_trace(TRACE))
+    assert (trace.events, trace.summary.events) == (WHOLE, 3)
+
+
+def test_what_is_told_of_a_trace_after_it_was_one_document_is_added_to_it() -> None:
+    scene = Scene()
+    writer = scene.writer()
+    scene.store(WHOLE, writer)
+    scene.store(MORE, writer)
+    scene.store(RUN[:1], scene.writer("other"))
+    assert kinds(scene) == [SEGMENT, SEGMENT, SUMMARY]
+    check(scene.container, TRACE)
+    assert not at_once(recount(scene.container, TRACE))
+    trace = at_once(TraceReader(scene.container).get_trace(TRACE))
+    assert trace.events == [*RUN[:1], *WHOLE, *MORE]
+
+
+def test_a_recount_keeps_the_events_that_a_summary_holds() -> None:
+    scene = Scene()
+    scene.store(WHOLE)
+    scene.dies_after(4, MORE, scene.writer("dead"))
+    scene.clock.advance(ABANDONED_SECONDS + 1)
+    assert scene.repair() == 1
+    check(scene.container, TRACE)
+    trace = at_once(TraceReader(scene.container).get_trace(TRACE))
+    assert (trace.events, trace.summary.messages) == ([*WHOLE, *MORE], 2)
+
+
+def test_a_trace_in_one_document_whose_answer_was_lost_is_counted_once() -> None:
+    scene = Scene()
+    writer = scene.writer()
+    writer.takes([(WHOLE, None)])
+    writer.starts()
+    writer.goes_on()
+    writer.ends(Fate.UNSEEN)
+    assert writer.waits
+    scene.store(MORE, scene.writer("other"))
+    writer.starts()
+    writer.ends()
+    assert writer.idle
+    assert kinds(scene) == [SEGMENT, SUMMARY]
+    check(scene.container, TRACE)
+
+
+def test_of_two_writers_that_tell_a_trace_whole_both_are_counted() -> None:
+    scene = Scene()
+    one, other = scene.writer("one"), scene.writer("other")
+    for writer, events in ((one, WHOLE), (other, MORE)):
+        writer.takes([(events, None)])
+        writer.starts()
+        writer.goes_on()
+    one.ends()
+    other.ends()
+    assert kinds(scene) == [SEGMENT, SUMMARY]
+    check(scene.container, TRACE)
+
+
+def test_a_trace_in_one_document_needs_no_repair_wherever_its_writer_dies() -> None:
+    calls, ended = 0, False
+    while not ended:
+        scene = Scene()
+        ended = scene.dies_after(calls, WHOLE)
+        scene.clock.advance(ABANDONED_SECONDS + 1)
+        assert scene.repair() == 0
+        check(scene.container, TRACE)
+        calls += 1
+    assert calls == 3
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        WHOLE[:2],
+        WHOLE[1:],
+        [*WHOLE[:1], *RUN[2:3], event("message:completed", 2, at=5, attempt=2)],
+        [*WHOLE, *(event("message:started", 2, at=9, attempt=n) for n in range(MAX_HELD_EVENTS))],
+    ],
+    ids=["it goes on", "it began elsewhere", "it failed before", "it is large"],
+)
+def test_any_other_trace_has_a_segment_of_its_own(events: list[Event]) -> None:
+    scene = Scene()
+    scene.store(events)
+    assert SEGMENT in kinds(scene)
+    check(scene.container, TRACE)
+
+
+def test_of_a_summary_that_holds_what_is_no_segment_the_trace_says_so() -> None:
+    scene = Scene()
+    scene.store(WHOLE)
+    scene.store(MORE, scene.writer("other"))
+    summary = at_once(scene.container.read(TRACE, TRACE))
+    broken = {**summary.body, "segment": [1]}
+    at_once(scene.container.replace(broken, if_etag=summary.etag))
+    trace = at_once(TraceReader(scene.container).get_trace(TRACE))
+    assert trace.events == MORE
+    assert trace.notices == ["1 segment cannot be read; the events there are missing"]
 
 
 def test_what_a_dead_writer_left_is_repaired_once_it_counts_as_dead() -> None:
