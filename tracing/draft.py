@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from copy import copy
 from hashlib import blake2b
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -159,6 +159,11 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
             self.sender,
         )
 
+    @property
+    def took_ns(self) -> int:
+        """How long the handler and its journaling took, to the completion."""
+        return self.completed - self.started
+
     def put(self, zero: int) -> Entry:
         """Return the event that the message was enqueued."""
         return Entry(_ENQUEUED, self.enqueued - zero, None, _OWN, More(attempt=0, peer=self.sender))
@@ -171,7 +176,7 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
         """Return the event that the message was handled."""
         index, count = (0, 0) if self.wrote is None else self.wrote[3:]
         refs = (OWN_MESSAGE, _record(index, count), (_STATE, str(index + count)))
-        return Entry(_COMPLETED, self.completed - zero, self.completed - self.started, refs)
+        return Entry(_COMPLETED, self.completed - zero, self.took_ns, refs)
 
 
 class ActivityNote(msgspec.Struct, gc=False, array_like=True, eq=False):
@@ -424,6 +429,16 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         done = _decode_notes(array_of(self.done_count, self.done))
         return done + self.activities
 
+    def done_moved(self, ticks: int) -> list[list[Any]]:
+        """Return the activities that told all they had, as arrays, so many ticks later."""
+        found = _decode_arrays(array_of(self.done_count, self.done))
+        for note in found:
+            note[_BEGAN] += ticks
+            wrote = note[_WROTE]
+            wrote[1] += ticks
+            wrote[2] += ticks
+        return found
+
     def empty(self, began: int) -> Draft:
         """Return a draft that goes on with the span where this one is sealed."""
         return Draft(
@@ -535,6 +550,8 @@ Telling = Draft | EnqueuedNote
 """What the recorder is given, sealed."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode_notes = msgspec.msgpack.Decoder(list[ActivityNote]).decode
+_decode_arrays = msgspec.msgpack.Decoder(list[list[Any]]).decode
+_BEGAN, _WROTE = (ActivityNote.__struct_fields__.index(name) for name in ("began", "wrote"))
 
 
 def array_of(number: int, *items: bytes) -> bytes:

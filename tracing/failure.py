@@ -11,6 +11,7 @@ from tracing.containers import FAILURE
 from tracing.event import Event
 from tracing.registry import by_code
 from tracing.spanlog import SpanLog
+from tracing.turnlog import TurnLog
 
 
 class FailureOutcome(StrEnum):
@@ -107,7 +108,14 @@ def failures_in(logs: Iterable[SpanLog]) -> dict[str, Failure]:
     the one that another event names.
     """
     found: dict[str, Failure] = {}
-    told = [(log, entry) for log in logs for entry in log.notable if entry.code in _OUTCOMES]
+    told = [
+        (log, entry)
+        for log in logs
+        # Nearly all: what handled its message at once, which costs the more to find in its events.
+        if not (isinstance(log, TurnLog) and log.attempt < 2)
+        for entry in log.notable
+        if entry.code in _OUTCOMES
+    ]
     for log, entry in told:
         outcome = _OUTCOMES[entry.code]
         if outcome is FailureOutcome.RECOVERED and log.attempt_of(entry) < 2:

@@ -17,6 +17,7 @@ from tracing.containers import ROLLUP
 from tracing.event import Event
 from tracing.registry import by_code
 from tracing.spanlog import Entry, SpanLog
+from tracing.turnlog import TurnLog
 
 Resolution = Literal["minute", "hour"]
 SECONDS: dict[Resolution, int] = {"minute": 60, "hour": 3_600}
@@ -105,10 +106,24 @@ class Rollup:
         self.events += log.size
         if log.actor is None:
             return
+        actor_type = log.actor.partition("/")[0]
+        if isinstance(log, TurnLog):
+            self._add_turn(log, actor_type)
+            return
         for entry in log.notable:
             counter = _COUNTERS.get(entry.code)
             if counter is not None:
-                counter(self, log, entry, log.actor.partition("/")[0])
+                counter(self, log, entry, actor_type)
+
+    def _add_turn(self, log: TurnLog, actor_type: str) -> None:
+        """Count what a whole turn tells, as its events would be counted."""
+        turn, cell = log.turn, self.cell(actor_type, log.name or "")
+        cell.completed += 1
+        _count(cell.handling, turn.took_ns)
+        if log.attempt == 1:
+            _count(cell.waiting, max(0, turn.waited_ns))
+        if turn.enqueued and turn.sender is not None:
+            self.add_edge((turn.sender.partition("/")[0], actor_type), 1)
 
     def merge(self, other: Rollup) -> None:
         """Add another rollup."""

@@ -47,8 +47,6 @@ LogRow = tuple[int, int, int, list[Entry]]
 VERSION = 3
 _READABLE = (1, 2, VERSION)
 """2 is this layout without `T`."""
-_OF_THE_SUMMARY = ("trace_id", "k")
-"""What a segment that a summary holds leaves to it."""
 
 
 def encode(id: str, logs: Sequence[SpanLog]) -> dict[str, Any]:
@@ -57,7 +55,7 @@ def encode(id: str, logs: Sequence[SpanLog]) -> dict[str, Any]:
     correlation = next((log.message[1] for log in logs if log.message is not None), None)
     heads: dict[tuple[str | None, ...], int] = {}
     rows: list[LogRow] = []
-    turns: list[TurnRow] = []
+    turns: list[tuple[object, ...]] = []
     for log in logs:
         message, partition = log.message or (None, None)
         head = (
@@ -91,7 +89,10 @@ def encode(id: str, logs: Sequence[SpanLog]) -> dict[str, Any]:
 
 def held(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a segment document as a summary of its trace holds it."""
-    return {key: value for key, value in document.items() if key not in _OF_THE_SUMMARY}
+    found = dict(document)
+    # The summary has them, too.
+    del found["trace_id"], found["k"]
+    return found
 
 
 def held_by(body: Mapping[str, Any]) -> Mapping[str, Any] | None:

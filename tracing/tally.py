@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -12,12 +13,14 @@ from tracing.containers import SUMMARY
 from tracing.registry import BY_CODE, CODES, by_code
 from tracing.spanlog import Entry, SpanLog
 from tracing.summary import Summary, TraceStatus
+from tracing.turnlog import TurnLog
 
 _NO_ROOT = (9, 0)
 MAX_NAMES = 50
 """Actor, message and error types kept in a summary at most: the first ones in order of name."""
 
 _SUMS = ("events", "messages", "settled", "errors", "dead_letters", "retries", "runs_open")
+_sums = attrgetter(*_SUMS)
 
 
 class Tally(msgspec.Struct):
@@ -65,6 +68,9 @@ class Tally(msgspec.Struct):
                 started = first
             if last > ended:
                 ended = last
+            if isinstance(log, TurnLog):
+                self._add_turn(log)
+                continue
             for entry in log.notable:
                 code, more = entry.code, entry.more
                 if code in _COUNTERS:
@@ -78,6 +84,17 @@ class Tally(msgspec.Struct):
         self.started = min(self.started or started, started)
         self.ended = max(self.ended, ended)
         self._bound()
+
+    def _add_turn(self, log: TurnLog) -> None:
+        """Count what a whole turn tells, as its events would be counted."""
+        self.settled += 1
+        if log.turn.enqueued:
+            self.messages += 1
+            name = log.name or ""
+            self.message_types.add(name)
+            key = (_ROOT_RANK[_ENQUEUED], log.start_us)
+            if key <= self.root_key:
+                self._take_root(key, name, log.actor, log.message[1] if log.message else "")
 
     def _consider(self, log: SpanLog, entry: Entry, rank: int) -> None:
         """Take in an event that may name the root of the trace."""
@@ -170,20 +187,22 @@ class Tally(msgspec.Struct):
             "root": self.root,
             "rootKey": list(self.root_key),
             "actorTypes": sorted(self.actor_types),
-            "n": [getattr(self, name) for name in _SUMS],
+            "n": list(_sums(self)),
             "marks": dict(marks),
         }
         # What is not there takes no bytes: most traces have no error and no promotion.
-        for key, value in (
-            ("rootActor", self.root_actor),
-            ("correlation", self.correlation),
-            ("messageTypes", sorted(self.message_types)),
-            ("errorTypes", sorted(self.error_types)),
-            ("promotedAt", self.promoted),
-            ("segment", segment),
-        ):
-            if value:
-                body[key] = value
+        if self.root_actor:
+            body["rootActor"] = self.root_actor
+        if self.correlation:
+            body["correlation"] = self.correlation
+        if self.message_types:
+            body["messageTypes"] = sorted(self.message_types)
+        if self.error_types:
+            body["errorTypes"] = sorted(self.error_types)
+        if self.promoted:
+            body["promotedAt"] = self.promoted
+        if segment:
+            body["segment"] = segment
         return body
 
     @classmethod

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 
 from tracing.draft import ActivityNote, Draft, Telling, TurnNote
 from tracing.event import Event
-from tracing.spanlog import SpanLog
+from tracing.spanlog import Entry, SpanLog
 
 TurnRow = tuple[int, int, int, str, str, TurnNote, list[ActivityNote]]
-"""A turn as a segment stores it; `tracing.segment` says what is what."""
+"""A turn as a segment has it; `tracing.segment` says what is what."""
 _JOURNAL = re.compile(r"[\w-]+/[\w-]*\{:0[1-9]\dd\}")
 """What is stored is formatted: it must not be able to ask for more than a number."""
 
@@ -23,8 +23,10 @@ _JOURNAL = re.compile(r"[\w-]+/[\w-]*\{:0[1-9]\dd\}")
 class TurnLog(SpanLog, kw_only=True):
     """A turn that handled its message, and told all at once.
 
+    Whoever counts looks at `turn`, which costs a fraction of what its events do.
+
     Attributes:
-        entries: those that are notable; `events` has all.
+        entries: none; `events` has all.
         draft: what was told.
         turn: the draft's.
     """
@@ -35,10 +37,6 @@ class TurnLog(SpanLog, kw_only=True):
     @classmethod
     def of_turn(cls, draft: Draft, turn: TurnNote) -> TurnLog:
         """Return the log of a draft that is whole; `turn` is its own."""
-        zero, start_us = draft.zero(_first(draft, turn))
-        notable = [turn.leased(zero), turn.ended(zero)]
-        if turn.enqueued:
-            notable.insert(0, turn.put(zero))
         return cls(
             draft.trace_id,
             draft.span_id,
@@ -47,10 +45,8 @@ class TurnLog(SpanLog, kw_only=True):
             draft.name,
             draft.attempt,
             draft.sampled,
-            start_us,
+            (_first(draft, turn) + draft.epoch_ns) // 1000,
             draft.message,
-            notable,
-            notable,
             draft=draft,
             turn=turn,
         )
@@ -60,6 +56,18 @@ class TurnLog(SpanLog, kw_only=True):
         return self.draft.events
 
     @property
+    def notable(self) -> list[Entry]:
+        zero, _ = self.draft.zero(_first(self.draft, self.turn))
+        found = [self.turn.leased(zero), self.turn.ended(zero)]
+        if self.turn.enqueued:
+            found.insert(0, self.turn.put(zero))
+        return found
+
+    @property
+    def first_us(self) -> int:
+        return self.start_us
+
+    @property
     def last_us(self) -> int:
         return (self.turn.released + self.draft.epoch_ns) // 1000
 
@@ -67,8 +75,9 @@ class TurnLog(SpanLog, kw_only=True):
         for log in self.draft.spelled_out():
             yield from log.events()
 
-    def row(self, head: int, after_us: int) -> TurnRow:
-        """Return what a segment stores; it begins `after_us` microseconds after the segment."""
+    def row(self, head: int, after_us: int) -> tuple[object, ...]:
+        """Return the `TurnRow` that a segment stores, ready to be JSON; it begins `after_us`
+        microseconds after the segment."""
         draft = self.draft
         # One before the first microsecond, so that none of the times is 0, which is no time.
         origin = draft.zero(_first(draft, self.turn))[0] - 1
@@ -79,7 +88,7 @@ class TurnLog(SpanLog, kw_only=True):
             str(origin),
             draft.journal,
             self.turn.moved(-origin),
-            [activity.moved(-origin) for activity in draft.all_activities()],
+            draft.done_moved(-origin),
         )
 
 

@@ -53,9 +53,13 @@ class Columns:
         """Return the values that are not null, by the names of their columns."""
         found: dict[str, Encoded] = {}
         for key in body.keys() & self._top.keys():
-            value = _encoded(body[key])
-            if value is not None:
-                found[self._top[key]] = value
+            value = body[key]
+            # Most are text, which is kept as it is.
+            if type(value) is not str:
+                value = _encoded(value)
+                if value is None:
+                    continue
+            found[self._top[key]] = value
         for name, parts in self._deep:
             at: object = body
             for part in parts:
@@ -75,16 +79,16 @@ def _encoded(value: object) -> Encoded:
     if isinstance(value, float):
         return value
     if isinstance(value, list | tuple | set) and value:
-        return _EDGE + "".join(element(item) + _EDGE for item in value)
+        return _EDGE + _EDGE.join([element(item) for item in value]) + _EDGE
     return None
 
 
 def element(value: object) -> str:
     """Return an array's scalar as the column writes it; numbers that are equal, equally."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
     if isinstance(value, str) and _PLAIN.match(value):
         return f'"{value}"'
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return msgspec.json.encode(value).decode()
 
 
