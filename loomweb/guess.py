@@ -16,7 +16,8 @@ from loomweb.lookup import actor_page, lead
 from loomweb.wiring import Loom
 
 LEAST = 6
-"""Characters of an id that tell enough to look for the rest. Pages show the first eight."""
+"""Characters of an id that tell enough to look for the rest. Pages show the first eight, and of a
+trace's, which begins with the time, fourteen."""
 MOST = 8
 """Things of a kind that are offered."""
 _BEGINNING = re.compile(rf"[0-9A-Za-z_.:-]{{{LEAST},200}}\Z")

@@ -166,13 +166,14 @@ def _events(of: Iterable[segment.Segment]) -> list[Event]:
     return sorted(events, key=lambda event: (event.time_ns, event.attempt))
 
 
-async def _segments(container: Container, trace_id: str) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = []
+async def _segments(container: Container, trace_id: str) -> Collection[Mapping[str, Any]]:
+    """Return a trace's segments, each once, held by its summary or not."""
+    found: dict[object, Mapping[str, Any]] = {}
     cursor: str | None = None
     while True:
         page = await container.query(Query(partition=trace_id, limit=1_000, cursor=cursor))
         told = (segment.held_by(document.body) for document in page.documents)
-        found += [each for each in told if each is not None]
+        found.update((each.get("id"), each) for each in told if each is not None)
         cursor = page.cursor
         if cursor is None:
-            return found
+            return found.values()

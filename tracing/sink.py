@@ -33,7 +33,11 @@ _ENDED = (TraceStatus.COMPLETED.value, TraceStatus.RECOVERED.value)
 
 
 class Batch(msgspec.Struct):
-    """Events of one trace on their way into the store."""
+    """Events of one trace on their way into the store.
+
+    Attributes:
+        apart: its segment is a document of its own, or may be: whoever wrote it had no answer.
+    """
 
     trace_id: str
     sequence: int
@@ -42,6 +46,7 @@ class Batch(msgspec.Struct):
     tally: Tally
     failures: list[Failure]
     segment_stored: bool = False
+    apart: bool = False
 
     @property
     def size(self) -> int:
@@ -149,17 +154,21 @@ class TraceSink:
             for batch in told_of:
                 summary = found.get(batch.trace_id)
                 if summary is None:
-                    continue
-                self._known[batch.trace_id] = summary
-                if summary.body["marks"].get(self._writer, 0) >= batch.sequence:
+                    # Removed meanwhile, or a replica that lags behind: what is there must be known.
+                    errors.setdefault(
+                        batch.trace_id, Unavailable("the trace's summary cannot be read yet")
+                    )
+                elif summary.body["marks"].get(self._writer, 0) >= batch.sequence:
                     self._count_segment(batch)
                     done.add(batch.trace_id)
+                else:
+                    self._known[batch.trace_id] = summary
         done |= errors.keys()
         return [batch for batch in batches if batch.trace_id not in done]
 
     def _is_one(self, batch: Batch) -> bool:
         new = batch.trace_id not in self._known and batch.trace_id not in self._owed
-        return new and not batch.segment_stored and batch.is_whole
+        return new and not batch.apart and batch.is_whole
 
     def _count_segment(self, batch: Batch) -> None:
         batch.segment_stored = True
@@ -172,6 +181,8 @@ class TraceSink:
         todo = [batch for batch in batches if not batch.segment_stored]
         if not todo:
             return
+        for batch in todo:
+            batch.apart = True
         results = await self._container.write_many([Write(batch.document) for batch in todo])
         for batch, result in zip(todo, results, strict=True):
             # The id is this writer's own: on a conflict, an earlier try did arrive.

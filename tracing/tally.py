@@ -90,7 +90,7 @@ class Tally(msgspec.Struct):
         self.settled += 1
         if log.turn.enqueued:
             self.messages += 1
-            name = log.name or ""
+            name = log.name or BY_CODE[_ENQUEUED].name
             self.message_types.add(name)
             key = (_ROOT_RANK[_ENQUEUED], log.start_us)
             if key <= self.root_key:

@@ -112,8 +112,13 @@ class TraceWriter:
         It is told with the message's turn, which costs a fraction, where that begins here before
         the writer looks what has come in.
         """
-        if get_ident() == self._thread and self._recorder.room > self._boxed + len(self._posted):
-            self._posted[span_id] = posted
+        waiting = self._posted
+        if (
+            get_ident() == self._thread
+            and span_id not in waiting
+            and self._recorder.room > self._boxed + len(waiting)
+        ):
+            waiting[span_id] = posted
         else:
             self.take(posted.told())
 

@@ -118,7 +118,8 @@ def test_durations_have_three_digits(nanoseconds: int | None, text: str) -> None
 def test_sizes_counts_and_ids_are_short() -> None:
     assert tags.size(4_200) == "4.2 KB"
     assert tags.count(1_234_567) == "1,234,567"
-    assert tags.short("0123456789abcdef0") == "…9abcdef0"
+    assert tags.short("0123456789abcdef0") == "01234567…"
+    assert tags.short_trace("0123456789abcdef0") == "0123456789abcd…"
     assert tags.share(1, 3) == "33.33%"
     assert tags.share(1, 0) == "0%"
 

@@ -622,6 +622,62 @@ def test_a_trace_in_one_document_whose_answer_was_lost_is_counted_once() -> None
     check(scene.container, TRACE)
 
 
+def test_a_trace_in_one_document_that_a_replica_does_not_show_yet_is_not_stored_twice() -> None:
+    class Lagging(MemoryContainer):
+        async def read_many(self, keys: Sequence[tuple[str, str]]) -> Any:
+            return {} if lags else await super().read_many(keys)
+
+    lags = True
+    scene = Scene(Lagging(TRACE_EVENTS))
+    writer = scene.writer()
+    writer.takes([(WHOLE, None)])
+    for fates in ((Fate.HAPPENS, Fate.UNSEEN), (Fate.HAPPENS, Fate.HAPPENS)):
+        writer.starts()
+        for fate in fates:
+            writer.goes_on(fate)
+        writer.ends()
+        assert writer.waits
+    lags = False
+    writer.starts()
+    writer.ends()
+    assert writer.idle
+    assert kinds(scene) == [SUMMARY]
+    check(scene.container, TRACE)
+
+
+def test_a_trace_whose_segment_may_be_a_document_is_not_stored_as_one() -> None:
+    scene = Scene()
+    scene.store(RUN[:1], scene.writer("other"))
+    summary = at_once(scene.container.read(TRACE, TRACE))
+    writer = scene.writer()
+    writer.takes([(WHOLE, None)])
+    writer.starts()
+    # The intent, a conflict, what is in its way, and the segment, whose answer is lost.
+    for fate in (Fate.HAPPENS, Fate.HAPPENS, Fate.HAPPENS, Fate.UNSEEN):
+        writer.goes_on(fate)
+    writer.ends(Fate.LOST, Fate.LOST)
+    at_once(scene.container.delete(TRACE, TRACE, if_etag=summary.etag))
+    assert writer.waits
+    # As long as what is known of the trace may be forgotten.
+    writer.sink._known.clear()
+    writer.starts()
+    writer.ends()
+    assert kinds(scene) == [SEGMENT, SEGMENT, SUMMARY]
+    assert "segment" not in at_once(scene.container.read(TRACE, TRACE)).body
+
+
+def test_a_segment_that_is_there_twice_is_counted_once() -> None:
+    scene = Scene()
+    scene.store(WHOLE)
+    held = segments.held_by(at_once(scene.container.read(TRACE, TRACE)).body)
+    at_once(scene.container.create({**(held or {}), "k": SEGMENT}))
+    scene.dies_after(4, MORE, scene.writer("dead"))
+    scene.clock.advance(ABANDONED_SECONDS + 1)
+    assert scene.repair() == 1
+    trace = at_once(TraceReader(scene.container).find_traces()).traces[0]
+    assert (trace.messages, trace.events) == (2, 5)
+
+
 def test_of_two_writers_that_tell_a_trace_whole_both_are_counted() -> None:
     scene = Scene()
     one, other = scene.writer("one"), scene.writer("other")

@@ -166,6 +166,16 @@ async def test_of_messages_in_their_mailboxes_those_that_find_no_room_are_counte
     assert (stats.events_written, stats.buffered, stats.dropped) == (3, 0, {"overflow": 2})
 
 
+async def test_two_messages_of_one_span_are_both_told() -> None:
+    container = MemoryContainer(TRACE_EVENTS)
+    writer = trace_writer(container)
+    for trace in (TRACE, "1" * 32):
+        message = Message.new("Order/1", "place", {}, trace=TraceContext(trace, "1" * 16))
+        report_enqueued(writer, Delivered([message], writer.ticks(), [True]), {})
+    await writer.close()
+    assert len((await TraceReader(container).find_traces()).traces) == 2
+
+
 async def test_a_message_that_another_thread_enqueues_is_told_too() -> None:
     container = MemoryContainer(TRACE_EVENTS)
     writer = trace_writer(container)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -136,6 +137,21 @@ async def test_the_first_characters_of_an_id_are_enough(loom: Loom, client: Asyn
     assert (await goes_to(client, run[:8])).startswith(f"/traces/{trace}/")
     # So little may be the beginning of anything.
     assert (await client.get("/", {"q": trace[:5]})).status_code == 404
+
+
+async def test_traces_are_told_apart_by_what_pages_show_of_their_ids(
+    loom: Loom, client: AsyncClient
+) -> None:
+    for _ in range(12):
+        await loom.runtime.start(WORKFLOWS["chain"], {"depth": 0})
+        await asyncio.sleep(0.005)
+    await settled(loom)
+    traces = [summary.trace_id for summary in (await loom.reader.find_traces()).traces]
+    assert len({trace[:8] for trace in traces}) < len(traces)
+    for trace in traces:
+        shown = f"{trace[:14]}…"
+        assert shown in text(await client.get(f"/traces/{trace}/"))
+        assert await goes_to(client, shown) == f"/traces/{trace}/"
 
 
 async def test_an_actor_is_found_without_its_type_or_with_its_type_in_another_case(

@@ -47,7 +47,7 @@ class Pointer:
         if kind is RefKind.JOURNAL_ENTRY:
             return id.partition(":")[0]
         container, _, document = id.rpartition("/") if kind is RefKind.DOCUMENT else ("", "", id)
-        short = document if len(document) <= 16 else f"…{document[-8:]}"
+        short = document if len(document) <= 16 else f"{document[:8]}…"
         return f"{container}/{short}" if container else short
 
     @property

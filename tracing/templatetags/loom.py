@@ -159,9 +159,19 @@ def _absolute(moment: datetime, style: str, text: str) -> SafeString:
 
 @register.filter
 def short(identifier: str) -> str:
-    """Shorten an id of hex digits to its last eight: ids of the same time begin alike."""
+    """Shorten an id of hex digits to its first eight."""
+    return _first(8, identifier)
+
+
+@register.filter
+def short_trace(identifier: str) -> str:
+    """Shorten a trace id to the twelve digits of its time and two more, by which it is found."""
+    return _first(14, identifier)
+
+
+def _first(digits: int, identifier: str) -> str:
     text = str(identifier)
-    return f"…{text[-8:]}" if len(text) > 16 else text
+    return f"{text[:digits]}…" if len(text) > 16 else text
 
 
 @register.filter
