@@ -24,7 +24,7 @@ def random_id(length: int) -> str:
     return (random.getrandbits(8 * length) or 1).to_bytes(length, "big").hex()
 
 
-def trace_id_at(now_ns: int, new_id: NewId = random_id) -> str:
+def trace_id_at(now_ns: int, new_id: NewId) -> str:
     """Return a new trace id. It begins with the time, as a UUID of version 7 does (RFC 9562 §5.7).
 
     So what is stored about the same time are neighbours in the store's index: with ids from all

@@ -161,7 +161,7 @@ class TurnNote(msgspec.Struct, gc=False, array_like=True):
 
     @property
     def took_ns(self) -> int:
-        """How long the handler and its journaling took, to the completion."""
+        """How long it took from the call of the handler until what it sent was enqueued."""
         return self.completed - self.started
 
     def put(self, zero: int) -> Entry:

@@ -111,7 +111,7 @@ def failures_in(logs: Iterable[SpanLog]) -> dict[str, Failure]:
     told = [
         (log, entry)
         for log in logs
-        # Nearly all: what handled its message at once, which costs the more to find in its events.
+        # What handled its message at the first attempt, as nearly all do, need not be spelled out.
         if not (isinstance(log, TurnLog) and log.attempt < 2)
         for entry in log.notable
         if entry.code in _OUTCOMES

@@ -1,9 +1,10 @@
 """Intents: which traces a writer is about to write, so that its death leaves no half-told trace.
 
-A segment and the summary that counts it are two documents. A writer that dies between them would
-leave events that no summary counts, and a trace that no list shows. Before each flush it therefore
-stores one document that names the traces of the flush. A writer that lives overwrites it with the
-next one; what one that died has left is found by the others, who count those traces again.
+A segment and the summary that counts it are two documents, save where the summary holds it. A
+writer that dies between them would leave events that no summary counts, and a trace that no list
+shows. Before each flush it therefore stores one document that names the traces of the flush. A
+writer that lives overwrites it with the next one; what one that died has left is found by the
+others, who count those traces again.
 
 Counting again is harmless at any time, also while the writer lives: the summary is replaced under
 its etag, with watermarks that say which segments it counts.

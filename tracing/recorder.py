@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 MAX_SEGMENT_EVENTS = 500
 CHUNK_TRACES, MAX_CHUNKS = 1_000, 4
 """Traces that are written together, and how many such chunks are under way at a time. Embedded, a
-chunk is two transactions."""
+chunk is one transaction, or up to three where it has traces that take more than one document."""
 BREATH_TRACES = 50
 """Traces that are packed before the event loop may do something else."""
 MAX_FLUSH = 10_000

@@ -93,8 +93,7 @@ class Tally(msgspec.Struct):
             name = log.name or BY_CODE[_ENQUEUED].name
             self.message_types.add(name)
             key = (_ROOT_RANK[_ENQUEUED], log.start_us)
-            if key <= self.root_key:
-                self._take_root(key, name, log.actor, log.message[1] if log.message else "")
+            self._take_root(key, name, log.actor, log.message[1] if log.message else "")
 
     def _consider(self, log: SpanLog, entry: Entry, rank: int) -> None:
         """Take in an event that may name the root of the trace."""
