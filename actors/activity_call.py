@@ -68,8 +68,6 @@ class ActivityCalls:
         if reporter is None:
             await self._journal.append(completed)
             return result
-        note = reporter.note
-        note.attempts = attempts
-        await self._journal.append(completed, timed=note)
-        reporter.turn.activity_completed(note)
+        reporter.note.attempts = attempts
+        await self._journal.append(completed, timed=reporter.note)
         return result

@@ -155,10 +155,13 @@ class TurnSpan(SpanEmitter):
         self.ticks = ticks = tracer.ticks
         self.context = of
         began, known = ticks(), message.metadata
-        self.turn = turn = TurnNote(began, now_ns - (known.not_before_ns or known.sent_ns))
         enqueued = tracer.posted_at(of.span_id)
-        if enqueued:
-            turn.enqueued, turn.sender = enqueued, known.sender
+        self.turn = turn = TurnNote(
+            began,
+            now_ns - (known.not_before_ns or known.sent_ns),
+            enqueued=enqueued,
+            sender=known.sender if enqueued else None,
+        )
         self._draft = draft = Draft(
             of.trace_id,
             of.span_id,
@@ -181,13 +184,11 @@ class TurnSpan(SpanEmitter):
 
     def note_activity(self, name: str, key: str) -> ActivityReporter:
         """Emit that an activity was scheduled, and that its first attempt began."""
-        note = ActivityNote(name, key, self.ticks())
-        self._draft.activities.append(note)
+        note, draft = ActivityNote(name, key, self.ticks()), self._draft
+        if draft.sealed:
+            draft = self._next_draft()
+        draft.activities.append(note)
         return ActivityReporter(self, note)
-
-    def activity_completed(self, note: ActivityNote) -> None:
-        """Say that an activity's result is journaled, and its note says so."""
-        self._draft.activity_ended(note)
 
     def note_sent(
         self, delivered: Delivered, codes: Mapping[str, int], record: JournalRecord | None

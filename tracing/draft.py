@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from copy import copy
 from hashlib import blake2b
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
@@ -202,13 +202,12 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True, eq=False):
 
         Where its span is found by when it began, that is to be moved back first.
         """
+        wrote = self.wrote
+        if wrote is not None:
+            code, began, done, index, count = wrote
+            wrote = (code, began + ticks, done + ticks, index, count)
         return ActivityNote(
-            self.name,
-            self.key,
-            self.began + ticks,
-            self.attempts,
-            _moved(self.wrote, ticks),
-            self.told,
+            self.name, self.key, self.began + ticks, self.attempts, wrote, self.told
         )
 
     def span_id(self, above: str) -> str:
@@ -303,8 +302,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         began: when it was begun.
         epoch_ns: nanoseconds since the epoch at tick 0.
         message: id and partition of the message that the span handles.
-        activities: what the spans below it tell that are activities of its turn and go on.
-        done: those that told all they had, encoded one after the other; and how many they are.
+        activities: what the spans below it tell that are activities of its turn.
         sent: what it and the spans below it tell of messages which its turn sent.
         turn: what the turn tells, where the span is that of a message.
         sealed: it takes no more notes; what happens from now on belongs into another draft.
@@ -326,8 +324,6 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
     turn: TurnNote | None = None
     notes: list[Note] | None = None
     activities: list[ActivityNote] = []
-    done: bytes = b""
-    done_count: int = 0
     sent: list[SentNote] | None = None
     sealed: bool = False
     events: int = 0
@@ -359,7 +355,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
     @property
     def size(self) -> int:
         """How many events it holds that were not told."""
-        size = len(self.notes or ()) + 4 * self.done_count
+        size = len(self.notes or ())
         for sent in self.sent or ():
             size += (1 if sent.code else 0) + (1 if sent.enqueued else 0)
         if self.turn is not None:
@@ -371,29 +367,36 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
     def seal(self) -> None:
         """Take no more, and count what there is."""
         self.sealed = True
-        turn = self.turn
+        turn, ended = self.turn, True
+        for activity in self.activities:
+            if activity.wrote is None:
+                ended = False
         if (
-            turn is None
-            or turn.told
-            or not (turn.wrote and turn.completed and turn.released)
-            or self.notes
-            or self.sent
-            or self.activities
+            ended
+            and turn is not None
+            and turn.released
+            and turn.completed
+            and turn.wrote
+            and not (turn.told or self.notes or self.sent)
         ):
+            # Nearly always. Counted in few steps.
+            self.whole = True
+            self.events = (
+                7
+                + 4 * len(self.activities)
+                + (turn.before >= 0)
+                + (turn.activated > 0)
+                + (turn.enqueued > 0)
+            )
+        else:
             # They go on: what is told of them after this was counted must not come in with it.
             self.activities = [copy(each) for each in self.activities]
             self.events = self.size
-        else:
-            # Nearly always. Counted in few steps.
-            self.whole = True
-            self.events = 7 + 4 * self.done_count
-            self.events += (turn.before >= 0) + (turn.activated > 0) + (turn.enqueued > 0)
 
     def so_far(self) -> Draft:
         """Return what there is, sealed, and keep only what goes on: it is told once."""
         part = copy(self)
         self.notes = self.sent = None
-        self.done, self.done_count = b"", 0
         if self.turn is not None:
             part.turn = copy(self.turn)
             self.turn.told += self.turn.size
@@ -402,42 +405,9 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         part.activities = [each for each in activities if each.wrote or not each.told]
         part.seal()
         self.activities = [activity for activity in activities if activity.wrote is None]
-        for activity in activities:
+        for activity in self.activities:
             activity.told = True
         return part
-
-    def activity_ended(self, note: ActivityNote) -> None:
-        """Encode an activity that has told all it has to tell, and let go of it.
-
-        A turn may take long and there may be many turns, so that what each of them keeps is driven
-        out of the processor's cache again and again: it keeps these bytes, not a dozen objects.
-        """
-        if note.told:
-            return
-        try:
-            encoded = _encode(note)
-            self.activities.remove(note)
-        except ValueError:  # it is one of a draft that was sealed before it had told all
-            return
-        except Exception:  # values that no event should have: never the fault of the work
-            return  # the recorder counts them when it refuses the draft
-        self.done += encoded
-        self.done_count += 1
-
-    def all_activities(self) -> list[ActivityNote]:
-        """Return what the activities of the turn tell."""
-        done = _decode_notes(array_of(self.done_count, self.done))
-        return done + self.activities
-
-    def done_moved(self, ticks: int) -> list[list[Any]]:
-        """Return the activities that told all they had, as arrays, so many ticks later."""
-        found = _decode_arrays(array_of(self.done_count, self.done))
-        for note in found:
-            note[_BEGAN] += ticks
-            wrote = note[_WROTE]
-            wrote[1] += ticks
-            wrote[2] += ticks
-        return found
 
     def empty(self, began: int) -> Draft:
         """Return a draft that goes on with the span where this one is sealed."""
@@ -461,7 +431,7 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
         logs = []
         if self.turn is not None and self.turn.enqueued:
             logs += self._enqueued(self.turn)
-        activities = self.all_activities()
+        activities = self.activities
         entries = [] if self.turn is None else self.turn.entries(zero, self.journal)
         entries += [
             Entry(code, at - zero, duration, refs, more)
@@ -548,15 +518,6 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
 
 Telling = Draft | EnqueuedNote
 """What the recorder is given, sealed."""
-_encode = msgspec.msgpack.Encoder().encode
-_decode_notes = msgspec.msgpack.Decoder(list[ActivityNote]).decode
-_decode_arrays = msgspec.msgpack.Decoder(list[list[Any]]).decode
-_BEGAN, _WROTE = (ActivityNote.__struct_fields__.index(name) for name in ("began", "wrote"))
-
-
-def array_of(number: int, *items: bytes) -> bytes:
-    """Return so many items, encoded in MessagePack, as an array with 32 bits of length."""
-    return b"".join((b"\xdd", number.to_bytes(4, "big"), *items))
 
 
 def _write(wrote: Write, zero: int, journal: str) -> Entry:

@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from storage import Usage
-from tracing.draft import Telling, array_of
+from tracing.draft import Telling
 from tracing.hold import Promoted
 from tracing.otlp.export import ExportStats
 from tracing.recorder import MAX_BUFFERED
@@ -107,6 +107,11 @@ async def _next_frame(reader: asyncio.StreamReader) -> bytes | None:
         return None
 
 
+def _array_of(number: int, *items: bytes) -> bytes:
+    """Return so many items, encoded in MessagePack, as an array with 32 bits of length."""
+    return b"".join((b"\xdd", number.to_bytes(4, "big"), *items))
+
+
 class Frame:
     """What was told, encoded as it comes in."""
 
@@ -120,7 +125,7 @@ class Frame:
 
     def closed(self) -> bytes:
         """Return the frame's body: an array of arrays of what was told."""
-        return array_of(len(self._parts), *self._parts)
+        return _array_of(len(self._parts), *self._parts)
 
 
 class RecorderProcess:

@@ -88,7 +88,7 @@ class TurnLog(SpanLog, kw_only=True):
             str(origin),
             draft.journal,
             self.turn.moved(-origin),
-            draft.done_moved(-origin),
+            [activity.moved(-origin) for activity in draft.activities],
         )
 
 

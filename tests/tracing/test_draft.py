@@ -94,13 +94,11 @@ class Turn:
             case 7:
                 self.journaled(1, 1, now)
             case 8:
-                self.ended(1)
                 self.activities[0].retried(1, OSError())
                 self.activities[0].started(2)
             case 9:
                 self.activities[0].note.attempts = 2
                 self.journaled(0, 2, now)
-                self.ended(0)
                 self.activities[2].failed(FAILURE, record(3))
             case 10:
                 turn.wrote = (WROTE, now - 7, now, 3, 1)
@@ -112,9 +110,6 @@ class Turn:
                 turn.completed = now
             case 13:
                 turn.released = now
-
-    def ended(self, activity: int) -> None:
-        self.span.activity_completed(self.activities[activity].note)
 
     def journaled(self, activity: int, index: int, at: int) -> None:
         self.activities[activity].note.wrote = (WROTE, at - 7, at, index, 1)
@@ -211,12 +206,23 @@ def test_an_activity_that_outlives_its_turn_does_not_fail_for_what_was_told_of_i
     turn.span.emit("store:write")
     late = turn.span.note_activity("pay", "late").note
     early.wrote = late.wrote = (WROTE, 1, 2, 1, 1)
-    turn.span.activity_completed(early)
-    turn.span.activity_completed(late)
     tracer.hand_over()
     types = [event.type for event in recorder.events]
     assert types.count("activity:scheduled") == 2
     assert types.count("activity:completed") == 1
+
+
+def test_an_activity_that_begins_after_its_turns_end_is_told_by_itself() -> None:
+    recorder = Listener()
+    tracer = TraceWriter(recorder)
+    turn = Turn(tracer, 0)
+    turn.step(0)
+    turn.span.end()
+    turn.span.note_activity("pay", "late")
+    tracer.hand_over()
+    assert [event.type for event in recorder.events] == [
+        *("queue:enqueued", "queue:dequeued", "activity:scheduled", "activity:started")
+    ]
 
 
 async def test_what_a_turn_tells_while_its_writer_closes_is_lost_once() -> None:

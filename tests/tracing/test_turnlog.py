@@ -65,11 +65,9 @@ def whole_turn(
     turn.before, turn.completed, turn.released = before, next(times), next(times)
     draft = Draft(
         *(TRACE, "1" * 16, None, "Order/1", "place", attempt, True, began, epoch_ns, message, turn),
-        activities=notes.copy(),
+        activities=notes,
         journal=JOURNAL,
     )
-    for note in notes:
-        draft.activity_ended(note)
     draft.seal()
     assert draft.whole
     assert draft.events == draft.size
