@@ -153,21 +153,24 @@ class CosmosStateStore:
         along: Along | None = None,
         timed: Timed | None = None,
     ) -> JournalRecord:
-        started = 0 if span is None else span.ticks()
-        record = await self._journal.append(
+        append = self._journal.append(
             *(actor_id, expected_index, entries),
             message_id=message_id,
             turn=turn,
             code=code,
             along=along,
         )
-        if span is not None:
-            now = span.ticks()
-            if timed is None:
-                document = (document_ref(ACTOR_JOURNALS.name, record_id(record.index)),)
-                span.note(self._write_event, document, now - started, _OF_JOURNALS)
-            else:
-                timed.wrote = (self._write_code, started, now, record.index, len(entries))
+        if span is None:
+            return await append
+        ticks = span.ticks
+        started = ticks()
+        record = await append
+        now = ticks()
+        if timed is None:
+            document = (document_ref(ACTOR_JOURNALS.name, record_id(record.index)),)
+            span.note(self._write_event, document, now - started, _OF_JOURNALS)
+        else:
+            timed.wrote = (self._write_code, started, now, record.index, len(entries))
         return record
 
     async def save(

@@ -150,9 +150,11 @@ class TurnSpan(SpanEmitter):
     def __init__(
         self, tracer: TraceWriter, message: Message, of: TraceContext, attempt: int, now_ns: int
     ) -> None:
-        # What its base does, without the calls: every message that is handled makes one.
+        # What its base does, without the calls: every message that is handled makes one. A callable
+        # that is an attribute is taken by a name first: called at once, it is sought as a method.
         self.tracer = tracer
         self.ticks = ticks = tracer.ticks
+        listen = tracer.listen
         self.context = of
         began, known = ticks(), message.metadata
         enqueued = tracer.posted_at(of.span_id)
@@ -176,7 +178,7 @@ class TurnSpan(SpanEmitter):
             turn,
             journal=_JOURNAL,
         )
-        tracer.listen(draft)
+        listen(draft)
 
     def end(self) -> None:
         """Say that the turn is over. What is emitted later all the same is told by itself."""
@@ -184,9 +186,10 @@ class TurnSpan(SpanEmitter):
 
     def note_activity(self, name: str, key: str) -> ActivityReporter:
         """Emit that an activity was scheduled, and that its first attempt began."""
-        note, draft = ActivityNote(name, key, self.ticks()), self._draft
+        ticks, draft = self.ticks, self._draft
         if draft.sealed:
             draft = self._next_draft()
+        note = ActivityNote(name, key, ticks())
         draft.activities.append(note)
         return ActivityReporter(self, note)
 

@@ -380,14 +380,14 @@ class Draft(msgspec.Struct, gc=False, array_like=True, tag=0, eq=False):
             and not (turn.told or self.notes or self.sent)
         ):
             # Nearly always. Counted in few steps.
-            self.whole = True
-            self.events = (
-                7
-                + 4 * len(self.activities)
-                + (turn.before >= 0)
-                + (turn.activated > 0)
-                + (turn.enqueued > 0)
-            )
+            events = 7 + 4 * len(self.activities)
+            if turn.before >= 0:
+                events += 1
+            if turn.activated:
+                events += 1
+            if turn.enqueued:
+                events += 1
+            self.whole, self.events = True, events
         else:
             # They go on: what is told of them after this was counted must not come in with it.
             self.activities = [copy(each) for each in self.activities]
