@@ -30,9 +30,22 @@ def overflow(page: Page) -> int:
     return int(page.evaluate(script))
 
 
+SQUEEZED = """() => [...document.querySelectorAll('.list')].filter(table => table.offsetWidth)
+  .flatMap(table => [
+    ...[...table.querySelectorAll('caption')]
+      .filter(caption => caption.offsetWidth < table.offsetWidth / 2)
+      .map(caption => 'a narrow caption: ' + caption.textContent),
+    ...[...table.querySelectorAll('td[data-label]')]
+      .filter(cell => cell.offsetWidth && !cell.textContent.trim() && !cell.firstElementChild
+        && getComputedStyle(cell, '::before').content !== 'none')
+      .slice(0, 1).map(cell => 'a label without a value: ' + cell.dataset.label),
+  ])"""
+"""What of its tables is not as meant where a row is no line of cells any more."""
+
+
 def problems_of(page: Page, name: str) -> list[str]:
     """Return where the page is wider than its window, and what axe finds that is serious."""
-    found = []
+    found = [f"{name}: {problem}" for problem in page.evaluate(SQUEEZED)]
     if overflow(page) > 0:
         found.append(f"{name} is {overflow(page)} px too wide")
     violations = page.evaluate("async () => (await axe.run()).violations")
