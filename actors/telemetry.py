@@ -181,7 +181,7 @@ class TurnSpan(SpanEmitter):
         listen(draft)
 
     def end(self) -> None:
-        """Say that the turn is over. What is emitted later all the same is told by itself."""
+        """Say that the turn is over. What is emitted later all the same is told, too."""
         self.tracer.end(self._draft)
 
     def note_activity(self, name: str, key: str) -> ActivityReporter:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import count
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from tracing import Event, StoreRecorder, TraceContext, TraceWriter
 from tracing.containers import TRACE_EVENTS
 from tracing.draft import MAX_NOTES, Draft, Telling
 from tracing.registry import CODES
+from tracing.writer import HANDFUL
 
 STEPS = 14
 """How many steps `Turn` has between its message's delivery and its end, not counting its notes."""
@@ -203,6 +205,7 @@ def test_an_activity_that_outlives_its_turn_does_not_fail_for_what_was_told_of_i
     turn.step(0)
     early = turn.span.note_activity("pay", "early").note
     turn.span.end()
+    tracer.hand_over()
     turn.span.emit("store:write")
     late = turn.span.note_activity("pay", "late").note
     early.wrote = late.wrote = (WROTE, 1, 2, 1, 1)
@@ -212,12 +215,15 @@ def test_an_activity_that_outlives_its_turn_does_not_fail_for_what_was_told_of_i
     assert types.count("activity:completed") == 1
 
 
-def test_an_activity_that_begins_after_its_turns_end_is_told_by_itself() -> None:
+@pytest.mark.parametrize("others", [0, HANDFUL])
+def test_an_activity_that_begins_after_its_turns_end_is_told(others: int) -> None:
     recorder = Listener()
     tracer = TraceWriter(recorder)
     turn = Turn(tracer, 0)
     turn.step(0)
     turn.span.end()
+    for _ in range(others):
+        tracer.end(Draft(TRACE, "2" * 16, None, None, None, 0, True, 0, 0))
     turn.span.note_activity("pay", "late")
     tracer.hand_over()
     assert [event.type for event in recorder.events] == [
