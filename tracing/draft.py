@@ -202,12 +202,13 @@ class ActivityNote(msgspec.Struct, gc=False, array_like=True, eq=False):
 
         Where its span is found by when it began, that is to be moved back first.
         """
-        wrote = self.wrote
-        if wrote is not None:
-            code, began, done, index, count = wrote
-            wrote = (code, began + ticks, done + ticks, index, count)
         return ActivityNote(
-            self.name, self.key, self.began + ticks, self.attempts, wrote, self.told
+            self.name,
+            self.key,
+            self.began + ticks,
+            self.attempts,
+            _moved(self.wrote, ticks),
+            self.told,
         )
 
     def span_id(self, above: str) -> str:

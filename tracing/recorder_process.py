@@ -87,6 +87,8 @@ _encode = _encoder.encode
 _requests = msgspec.msgpack.Decoder(Told | Flush | Close)
 _reports = msgspec.msgpack.Decoder(Report)
 _told = msgspec.msgpack.Decoder(list[list[Telling]])
+_ARRAY_32 = b"\xdd"
+"""Begins an array in MessagePack whose length follows in 32 bits."""
 
 
 def _frame(message: Told | Flush | Close | Report) -> bytes:
@@ -107,11 +109,6 @@ async def _next_frame(reader: asyncio.StreamReader) -> bytes | None:
         return None
 
 
-def _array_of(number: int, *items: bytes) -> bytes:
-    """Return so many items, encoded in MessagePack, as an array with 32 bits of length."""
-    return b"".join((b"\xdd", number.to_bytes(4, "big"), *items))
-
-
 class Frame:
     """What was told, encoded as it comes in."""
 
@@ -125,7 +122,8 @@ class Frame:
 
     def closed(self) -> bytes:
         """Return the frame's body: an array of arrays of what was told."""
-        return _array_of(len(self._parts), *self._parts)
+        number = len(self._parts).to_bytes(4, "big")
+        return b"".join((_ARRAY_32, number, *self._parts))
 
 
 class RecorderProcess:

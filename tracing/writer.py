@@ -44,8 +44,8 @@ class TraceWriter:
 
     Attributes:
         listen: takes the notes that a draft will get, for a fraction of what `emit` costs for each.
-            Only for code that runs in the event loop that called `start`. A draft of a turn is open
-            until its `end`; any other is sealed when the writer looks what has come in.
+            Only for code that runs in the event loop that called `start`. A draft of a turn is
+            sealed with others after its `end`; any other when the writer looks what has come in.
         ticks: its clock, which never goes back; nanoseconds since `epoch_ns`.
         epoch_ns: nanoseconds since the epoch.
     """
@@ -234,6 +234,7 @@ class TraceWriter:
         self._elsewhere.clear()
         self._posted.clear()
         self._open.clear()
+        self._ended.clear()
         self.listen = _deaf
         if late:
             self._dropped["shutdown"] += late
